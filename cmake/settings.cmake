@@ -1,0 +1,62 @@
+# Compiler settings and the helper functions that every folder uses.
+set(CMAKE_CXX_STANDARD 23)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+option(VPS_TESTS "build the tests" ON)
+option(VPS_WERROR "treat warnings as errors" ON)
+option(VPS_FUZZ "build the fuzz targets with libFuzzer (clang)" OFF)
+set(VPS_SANITIZE "" CACHE STRING "sanitizers to build with, e.g. address,undefined or thread")
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+  set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+endif()
+
+add_library(vps_settings INTERFACE)
+target_include_directories(vps_settings INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/generated)
+target_compile_options(vps_settings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor
+                                              $<$<BOOL:${VPS_WERROR}>:-Werror>)
+target_compile_definitions(vps_settings INTERFACE _GNU_SOURCE VPS_VERSION="${PROJECT_VERSION}")
+if(VPS_SANITIZE)
+  target_compile_options(vps_settings INTERFACE -fsanitize=${VPS_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(vps_settings INTERFACE -fsanitize=${VPS_SANITIZE})
+endif()
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  target_compile_options(vps_settings INTERFACE -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+                                                -ffunction-sections -fdata-sections)
+  target_link_options(vps_settings INTERFACE -Wl,--gc-sections -Wl,-z,relro,-z,now)
+endif()
+
+# vps_library(NAME SOURCES a.cc ... [DEPS vps_base ...] [PRIVATE_DEPS ...])  ->  static library target vps_NAME
+function(vps_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  add_library(vps_${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(vps_${name} PUBLIC vps_settings ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
+endfunction()
+
+# vps_program(NAME [STATIC] SOURCES ... DEPS ...)  ->  executable NAME, installed under bin/ or sbin/ by packaging/
+# STATIC programs are non-PIE: no relocations at start, so idle pages stay shared and clean.
+function(vps_program name)
+  cmake_parse_arguments(ARG "STATIC" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE vps_settings ${ARG_DEPS})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+  if(ARG_STATIC AND NOT VPS_SANITIZE)
+    target_link_options(${name} PRIVATE -static -no-pie)
+  endif()
+endfunction()
+
+# vps_unit_test(NAME SOURCES ... DEPS ... [LABELS ...])  ->  executable NAME and one ctest entry per TEST
+function(vps_unit_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;LABELS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE vps_settings ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  if(NOT ARG_LABELS)
+    set(ARG_LABELS unit)
+  endif()
+  gtest_discover_tests(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 120 DISCOVERY_TIMEOUT 60
+                       WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
+endfunction()

@@ -1,0 +1,35 @@
+// Everything about a process that is set right before execve, one function per kernel facility, each called in the
+// process that it changes. Sources: setrlimit(2), sched_setattr(2), ioprio_set(2), personality(2), set_mempolicy(2),
+// proc(5) oom_score_adj. Errors name the facility and the value.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "specs/oci/spec.h"
+
+namespace vps::namespaces {
+
+// A hard limit above the current one needs CAP_SYS_RESOURCE in the initial user namespace.
+Result<> apply_rlimits(const std::vector<oci::Rlimit>& rlimits);
+Result<> apply_scheduler(const oci::Scheduler& scheduler);
+Result<> apply_io_priority(const oci::IoPriority& priority);
+Result<> apply_personality(const oci::Personality& personality);
+Result<> apply_memory_policy(const oci::MemoryPolicy& policy);
+Result<> apply_oom_score_adj(int proc_dirfd, int value);  // proc_dirfd: a verified procfs root
+Result<> apply_cpu_affinity(const std::string& cpu_list);
+Result<std::vector<unsigned>> parse_cpu_list(const std::string& list);  // "0-2,7"
+// sysctl "net.ipv4.ip_forward" or "kernel/shm_rmid_forced" through a verified procfs fd; only those that a namespace
+// owns are let through by validate_sysctl.
+Result<> validate_sysctl(const std::string& key, bool own_network, bool own_ipc, bool own_uts);
+Result<> apply_sysctl(int proc_dirfd, const std::string& key, const std::string& value);
+Result<> bring_loopback_up();
+// Setuid order that keeps capabilities until apply_capabilities: keepcaps, groups, gid, uid, umask.
+Result<> apply_user(const oci::User& user);
+Result<int> signal_by_name(const std::string& name);  // "TERM", "SIGTERM", "15", "RTMIN+3"
+
+std::vector<std::string> known_rlimit_names();
+
+}  // namespace vps::namespaces

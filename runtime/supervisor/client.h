@@ -1,0 +1,73 @@
+// vpsd's side of a supervisor: spawning one and talking to it. Links no launch code (this target is vps_supervisor_client).
+// A Client is used from one thread at a time; spawn() may be called from any thread (posix_spawn only).
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/seqpacket.h"
+#include "runtime/supervisor/protocol.h"
+#include "specs/vps/compile.h"
+#include "specs/vps/id.h"
+
+namespace vps::supervisor {
+
+// What the supervisor needs beside config.json; written to VpsPaths::plan before the spawn.
+struct Plan {
+  std::string id;
+  std::string init_kind;              // storage::init_kind_name: how to ask it to stop
+  RootfsPlan rootfs;
+  IdRange ids;
+  bool notify_ready = false;          // wait for READY=1 on the notify socket
+  std::string cgroup_payload, cgroup_supervisor;
+  std::string console_log, run_state, socket, host_dir, config;
+  std::string seccomp_cache;
+  std::uint64_t console_log_size = 256u << 10;
+  std::vector<std::string> etc_files; // "hostname=web", written into the root before init runs (RESOLVE_IN_ROOT)
+};
+std::string format_plan(const Plan& plan);
+Result<Plan> parse_plan(std::string_view json);
+
+class Client {
+ public:
+  // Starts `executable_fd` (pinned at vpsd's start) as the supervisor of `plan_path` and returns the control connection.
+  // The supervisor detaches itself; nothing is left for vpsd to reap when this returns.
+  static Result<Client> spawn(int executable_fd, const std::string& plan_path);
+  // To a running supervisor (after a restart of vpsd); kNotFound when nobody listens.
+  static Result<Client> connect(const std::string& socket_path);
+
+  // Readable when a message is there; for poll loops.
+  [[nodiscard]] int fd() const;
+  // Requests wait for their reply (statuses that arrive meanwhile are queued for next_status).
+  Result<> stop(const Stop& request);
+  Result<> signal(int signo);
+  Result<> pause();
+  Result<> resume();
+  Result<std::string> prepare_exec(const PrepareExec& request);        // token
+  Result<std::string> prepare_console(const PrepareConsole& request);  // token
+  // The next status; blocks up to timeout (kTimedOut). nullopt: the supervisor is gone.
+  Result<std::optional<Status>> next_status(std::chrono::milliseconds timeout);
+
+ private:
+  struct Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+// state.json, as the supervisor leaves it for whoever comes later (also when vpsd was away as the VPS ended).
+struct RunState {
+  std::string id;
+  Status status;
+  std::string boot_id;
+  std::uint64_t pid_start_time = 0, supervisor_start_time = 0;
+};
+std::string format_run_state(const RunState& state);
+Result<RunState> parse_run_state(std::string_view json);
+
+}  // namespace vps::supervisor
