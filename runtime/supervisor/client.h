@@ -54,8 +54,11 @@ class Client {
   Result<std::string> prepare_console(const PrepareConsole& request);  // token
   // The next status; blocks up to timeout (kTimedOut). nullopt: the supervisor is gone.
   Result<std::optional<Status>> next_status(std::chrono::milliseconds timeout);
+  // A status came in while a request waited for its reply: fd() will not become readable for it.
+  [[nodiscard]] bool has_queued_status() const;
 
  private:
+  Result<Reply> request(Message type, std::string_view body);
   struct Impl;
   std::shared_ptr<Impl> impl_;
 };

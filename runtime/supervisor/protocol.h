@@ -61,7 +61,10 @@ struct Status {
   std::string status_text;         // the last STATUS= of the init
   Error error;                     // when kFailed: why the start failed
   bool has_error = false;
-  std::vector<std::string> limits; // JSON objects of cgroups::Enforcement, as applied
+  std::vector<std::string> limits; // JSON objects {limit,value,state,file,reason}: what enforces each, as applied
+  // JSON objects {kind: "oom"|"pids-limit", process, pid, limit, file, value, count}: limits hit since the last status; each
+  // is sent once on a control connection.
+  std::vector<std::string> incidents;
 };
 
 struct Hello {
@@ -106,5 +109,9 @@ Result<Stop> decode_stop(std::string_view body);
 Result<PrepareExec> decode_prepare_exec(std::string_view body);
 Result<PrepareConsole> decode_prepare_console(std::string_view body);
 Result<SessionError> decode_session_error(std::string_view body);
+std::string encode_session_exit(ExitStatus value);  // kSessionExit
+Result<ExitStatus> decode_session_exit(std::string_view body);
+std::string encode_signal(int signo);               // kSignal, kSessionSignal; the kAttach body is the token as it is
+Result<int> decode_signal(std::string_view body);
 
 }  // namespace vps::supervisor
