@@ -1,0 +1,150 @@
+#include "daemon/operations.h"
+
+#include <algorithm>
+
+#include "base/files.h"
+
+namespace vps::daemon {
+
+std::string_view operation_status_name(OperationStatus status) {
+  switch (status) {
+    case OperationStatus::kRunning: return "running";
+    case OperationStatus::kDone: return "done";
+    case OperationStatus::kFailed: return "failed";
+    case OperationStatus::kCancelled: return "cancelled";
+  }
+  return "failed";
+}
+
+Operation::Operation(std::string id, std::string kind, std::string vps)
+    : id_(std::move(id)), kind_(std::move(kind)), vps_(std::move(vps)), created_(std::chrono::system_clock::now()) {}
+
+OperationView Operation::view_locked() const {
+  OperationView view;
+  view.id = id_;
+  view.kind = kind_;
+  view.vps = vps_;
+  view.status = status_;
+  view.percent = percent_;
+  view.step = step_;
+  view.created = created_;
+  view.ended = ended_;
+  view.error = error_;
+  view.result = result_;
+  view.warnings = warnings_;
+  return view;
+}
+
+OperationView Operation::view() const {
+  std::scoped_lock lock(mutex_);
+  return view_locked();
+}
+
+void Operation::progress(std::string_view step, int percent) {
+  {
+    std::scoped_lock lock(mutex_);
+    if (status_ != OperationStatus::kRunning) return;
+    step_ = step;
+    if (percent >= 0) percent_ = std::min(percent, 100);
+  }
+  changed_.notify_all();
+}
+
+void Operation::warn(std::string text) {
+  std::scoped_lock lock(mutex_);
+  warnings_.push_back(std::move(text));
+}
+
+void Operation::set_result(std::string json) {
+  std::scoped_lock lock(mutex_);
+  result_ = std::move(json);
+}
+
+void Operation::finish(const Result<>& outcome) {
+  {
+    std::scoped_lock lock(mutex_);
+    if (status_ != OperationStatus::kRunning) return;
+    ended_ = std::chrono::system_clock::now();
+    can_cancel_ = false;
+    if (outcome) {
+      status_ = OperationStatus::kDone;
+      percent_ = 100;
+    } else {
+      status_ = stop_.stop_requested() ? OperationStatus::kCancelled : OperationStatus::kFailed;
+      error_ = outcome.error();
+    }
+  }
+  changed_.notify_all();
+}
+
+void Operation::allow_cancel(bool allowed) {
+  std::scoped_lock lock(mutex_);
+  can_cancel_ = allowed;
+}
+
+Result<> Operation::cancel() {
+  {
+    std::scoped_lock lock(mutex_);
+    if (status_ != OperationStatus::kRunning)
+      return fail(Code::kWrongState, "operation {} has ended ({})", id_, operation_status_name(status_));
+    if (!can_cancel_) return fail(Code::kWrongState, "operation {} cannot be cancelled any more", id_);
+  }
+  // Outside of the lock: stop callbacks run here, in this thread.
+  stop_.request_stop();
+  changed_.notify_all();
+  return {};
+}
+
+OperationView Operation::wait(SteadyTime deadline, const std::stop_token& abandoned, std::optional<int> percent,
+                              const std::optional<std::string>& step) const {
+  std::unique_lock lock(mutex_);
+  changed_.wait_until(lock, abandoned, deadline, [&] {
+    if (status_ != OperationStatus::kRunning) return true;
+    return (percent && *percent != percent_) || (step && *step != step_);
+  });
+  return view_locked();
+}
+
+Operations::Operations(std::size_t history) : history_(history), prefix_("op-" + random_hex(2) + "-") {}
+
+OperationPtr Operations::create(const std::string& kind, const std::string& vps) {
+  std::scoped_lock lock(mutex_);
+  auto operation = std::make_shared<Operation>(prefix_ + std::to_string(next_++), kind, vps);
+  all_.push_back(operation);
+  std::size_t ended = 0;
+  for (const auto& each : all_)
+    if (each->view().status != OperationStatus::kRunning) ++ended;
+  for (auto it = all_.begin(); it != all_.end() && ended > history_;) {
+    if ((*it)->view().status == OperationStatus::kRunning) {
+      ++it;
+      continue;
+    }
+    it = all_.erase(it);
+    --ended;
+  }
+  return operation;
+}
+
+Result<OperationPtr> Operations::find(const std::string& id) const {
+  std::scoped_lock lock(mutex_);
+  auto it = std::ranges::find_if(all_, [&](const auto& each) { return each->id() == id; });
+  if (it == all_.end()) return fail(Code::kNotFound, "no operation {}", id);
+  return *it;
+}
+
+std::vector<OperationPtr> Operations::list() const {
+  std::scoped_lock lock(mutex_);
+  return {all_.rbegin(), all_.rend()};
+}
+
+std::size_t Operations::running() const {
+  std::scoped_lock lock(mutex_);
+  return static_cast<std::size_t>(
+      std::ranges::count_if(all_, [](const auto& each) { return each->view().status == OperationStatus::kRunning; }));
+}
+
+void Operations::cancel_all() {
+  for (const auto& operation : list()) (void)operation->cancel();
+}
+
+}  // namespace vps::daemon
