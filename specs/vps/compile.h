@@ -56,7 +56,7 @@ Result<Compiled> compile_vps(const CompileInput& input);
 
 // The named defaults, for `show`, docs and tests.
 const oci::Strings& default_capabilities();           // "CAP_CHOWN" ...
-oci::Seccomp default_seccomp_profile();               // default-deny, EPERM; clone3 and unknown new calls get ENOSYS
+oci::Seccomp default_seccomp_profile();               // default-deny; EPERM, or ENOSYS where programs fall back on it
 const oci::Strings& default_masked_paths();
 const oci::Strings& default_readonly_paths();
 
