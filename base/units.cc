@@ -31,13 +31,10 @@ Result<Number> parse_number(std::string_view text, std::string_view what) {
   bool fraction = false;
   if (i < text.size() && text[i] == '.') {
     std::size_t start = ++i;
-    double scale = 0.1;
-    while (i < text.size() && text[i] >= '0' && text[i] <= '9') {
-      value += scale * (text[i] - '0');
-      scale /= 10;
-      ++i;
-    }
+    while (i < text.size() && text[i] >= '0' && text[i] <= '9') ++i;
     if (i == start) return fail(Code::kUsage, "'{}' is not a {}", text, what);
+    // Only digits and one point have been let through; the library's rounding makes "0.3" the double that prints as 0.3.
+    std::from_chars(text.data(), text.data() + i, value, std::chars_format::fixed);
     fraction = true;
   }
   return Number{value, whole, fraction, text.substr(i)};
