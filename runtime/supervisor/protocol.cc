@@ -179,6 +179,22 @@ Result<SessionError> decode_session_error(std::string_view body) {
   return value;
 }
 
+std::string encode(const Resize& value) {
+  WireWriter w;
+  w.u32(value.rows);
+  w.u32(value.columns);
+  return w.data();
+}
+
+Result<Resize> decode_resize(std::string_view body) {
+  WireReader r(body);
+  Resize value;
+  value.rows = static_cast<std::uint16_t>(r.u32());
+  value.columns = static_cast<std::uint16_t>(r.u32());
+  VPS_TRY(r.finish("resize"));
+  return value;
+}
+
 std::string encode_session_exit(ExitStatus value) {
   WireWriter w;
   w.i32(value.code);

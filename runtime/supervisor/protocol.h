@@ -4,8 +4,8 @@
 //   vpsd -> supervisor: kHello, then any time kStop, kSignal, kPause, kResume, kPrepareExec, kPrepareConsole
 //   supervisor -> vpsd: kStatus after kHello and at every change; kReply to each request, in order
 //   CLI  -> supervisor: kAttach{token} with fds [stdin, stdout, stderr] for an exec without tty, none otherwise;
-//                       then kSessionSignal, kSessionInput (console writers)
-//   supervisor -> CLI : kAttached (with the pty master as fd for an exec with tty), then kSessionOutput (console), at the end
+//                       then kSessionSignal (exec), kSessionInput and kSessionResize (a console's writer)
+//   supervisor -> CLI : kAttached (with the pty master as fd for an exec with tty; body "writer" or "reader" for a console), then kSessionOutput (console), at the end
 //                       kSessionExit{status} or kSessionError{code, message}
 // Messages are encoded with base/wire.h; both ends are of one build, and the version in kHello is compared anyway, so that a
 // new vpsd can refuse politely to drive an old supervisor that it does not understand.
@@ -41,6 +41,7 @@ enum class Message : std::uint32_t {
   kSessionOutput,
   kSessionExit,
   kSessionError,
+  kSessionResize,
 };
 
 enum class Phase : std::uint8_t { kStarting, kRunning, kStopping, kExited, kFailed };
@@ -89,6 +90,9 @@ struct PrepareExec {
 struct PrepareConsole {
   bool readonly = false;
 };
+struct Resize {
+  std::uint16_t rows = 0, columns = 0;
+};
 struct SessionError {
   Code code = Code::kFailed;
   int exit_code = 125;  // 125 runtime error, 126 cannot execute, 127 not found
@@ -109,6 +113,8 @@ Result<Stop> decode_stop(std::string_view body);
 Result<PrepareExec> decode_prepare_exec(std::string_view body);
 Result<PrepareConsole> decode_prepare_console(std::string_view body);
 Result<SessionError> decode_session_error(std::string_view body);
+std::string encode(const Resize& value);            // kSessionResize, of a console's writer
+Result<Resize> decode_resize(std::string_view body);
 std::string encode_session_exit(ExitStatus value);  // kSessionExit
 Result<ExitStatus> decode_session_exit(std::string_view body);
 std::string encode_signal(int signo);               // kSignal, kSessionSignal; the kAttach body is the token as it is

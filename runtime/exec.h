@@ -1,0 +1,35 @@
+// A further process in a running container: joins its namespaces and cgroups, takes on what config.json says of processes,
+// executes. The caller is single-threaded and privileged; it is changed by the call (it joins the container's pid namespace
+// and v1 cgroups), so it should be a process made for this one exec.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <string>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/pidfd.h"
+#include "cgroups/cgroup.h"
+#include "specs/oci/spec.h"
+
+namespace vps::runtime {
+
+struct ExecRequest {
+  const oci::Spec* spec = nullptr;        // of the container: namespaces, seccomp
+  oci::Process process;                   // what to run; capabilities absent: those of the container's own process
+  bool resolve_user = false;              // take `user` by the container's passwd instead of process.user
+  std::string user;
+  bool login = false;                     // home as cwd, the shell when process.args is empty, HOME USER SHELL LOGNAME
+  const PidFd* target = nullptr;          // a process of the container, usually pid 1
+  const cgroups::Group* group = nullptr;  // null: stay in the caller's cgroups
+  std::array<int, 3> stdio{-1, -1, -1};   // without a terminal
+  std::string seccomp_cache;
+  bool clone_parent = false;              // the new process becomes a child of the caller's parent
+  std::function<Result<>(UniqueFd)> on_console;  // the pty master, with process.terminal
+};
+
+// Returns once execve has happened. Errors keep execve's errno (ENOENT: 127, EACCES: 126 for those who print exit codes).
+Result<PidFd> exec_in_container(ExecRequest request);
+
+}  // namespace vps::runtime

@@ -1,0 +1,131 @@
+#include "runtime/hooks.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <algorithm>
+#include <chrono>
+#include <optional>
+
+#include <nlohmann/json.hpp>
+
+#include "base/fd.h"
+#include "base/files.h"
+#include "base/pidfd.h"
+
+namespace vps::runtime {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+std::vector<char*> pointers(std::vector<std::string>& strings) {
+  std::vector<char*> result;
+  for (auto& s : strings) result.push_back(s.data());
+  result.push_back(nullptr);
+  return result;
+}
+
+struct Spawned {
+  PidFd process;
+  UniqueFd input, output;
+};
+
+Result<Spawned> spawn(const oci::Hook& hook) {
+  // A socket for stdin: writing to a hook that does not read must not raise SIGPIPE here.
+  std::array<int, 2> in{};
+  std::array<int, 2> out{};
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in.data()) != 0) return fail_errno(errno, "socketpair");
+  UniqueFd in_ours(in[0]);
+  UniqueFd in_theirs(in[1]);
+  if (::pipe2(out.data(), O_CLOEXEC) != 0) return fail_errno(errno, "pipe");
+  UniqueFd out_ours(out[0]);
+  UniqueFd out_theirs(out[1]);
+  posix_spawn_file_actions_t actions{};
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, in_theirs.get(), STDIN_FILENO);
+  ::posix_spawn_file_actions_adddup2(&actions, out_theirs.get(), STDOUT_FILENO);
+  ::posix_spawn_file_actions_adddup2(&actions, out_theirs.get(), STDERR_FILENO);
+  auto args = hook.args;
+  if (args.empty()) args.push_back(hook.path);
+  auto env = hook.env;
+  auto argv = pointers(args);
+  auto envp = pointers(env);
+  pid_t pid = -1;
+  int err = ::posix_spawn(&pid, hook.path.c_str(), &actions, nullptr, argv.data(), envp.data());
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (err != 0) return fail_errno(err, "cannot execute");
+  return Spawned{VPS_TRY(PidFd::open(pid)), std::move(in_ours), std::move(out_ours)};
+}
+
+// Collects the hook's output until it ends or the time is over.
+Result<std::string> collect(const Spawned& hook, std::optional<Clock::time_point> deadline) {
+  std::string text;
+  while (true) {
+    int wait = -1;
+    if (deadline) {
+      auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline - Clock::now());
+      wait = static_cast<int>(std::max<std::int64_t>(left.count(), 0));
+    }
+    std::array<pollfd, 2> items{{{hook.output.get(), POLLIN, 0}, {hook.process.fd(), POLLIN, 0}}};
+    int n = ::poll(items.data(), items.size(), wait);
+    if (n < 0 && errno == EINTR) continue;
+    if (n == 0) return fail(Code::kTimedOut, "timed out");
+    if ((items[0].revents & (POLLIN | POLLHUP)) != 0) {
+      std::array<char, 4096> buffer{};
+      ssize_t got = ::read(hook.output.get(), buffer.data(), buffer.size());
+      if (got > 0) {
+        text.append(buffer.data(), static_cast<std::size_t>(got));
+        constexpr std::size_t kKept = 1024;
+        if (text.size() > kKept) text.erase(0, text.size() - kKept);
+        continue;
+      }
+    }
+    if ((items[1].revents & POLLIN) != 0) return text;
+  }
+}
+
+Result<> run_hook(const oci::Hook& hook, const std::string& state) {
+  auto spawned = VPS_TRY(spawn(hook));
+  std::optional<Clock::time_point> deadline;
+  if (hook.timeout) deadline = Clock::now() + std::chrono::seconds(*hook.timeout);
+  std::size_t sent = 0;
+  while (sent < state.size()) {
+    ssize_t n = ::send(spawned.input.get(), state.data() + sent, state.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n <= 0) break;  // a hook need not read its state; what fits the socket buffer (200 KiB) is there
+    sent += static_cast<std::size_t>(n);
+  }
+  spawned.input.reset();
+  auto output = collect(spawned, deadline);
+  if (!output) {
+    (void)spawned.process.signal(SIGKILL);
+    (void)spawned.process.wait();
+    return std::unexpected(std::move(output).error());
+  }
+  auto status = VPS_TRY(spawned.process.wait());
+  if (status == ExitStatus{}) return {};
+  while (output->ends_with('\n')) output->pop_back();
+  std::string how = status.signal != 0 ? fmt::format("killed by signal {}", status.signal) : fmt::format("exit code {}", status.code);
+  return fail(Code::kFailed, "{}{}{}", how, output->empty() ? "" : ": ", *output);
+}
+
+}  // namespace
+
+std::string hook_state(const oci::Spec& spec, const std::string& id, const std::string& bundle, pid_t pid, std::string_view status) {
+  nlohmann::json state{{"ociVersion", spec.oci_version}, {"id", id}, {"status", status}, {"bundle", bundle}};
+  if (pid > 0) state["pid"] = pid;
+  if (!spec.annotations.empty()) state["annotations"] = spec.annotations;
+  return state.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+Result<> run_hooks(const std::vector<oci::Hook>& hooks, const std::string& state_json) {
+  for (const auto& hook : hooks) VPS_TRY_CTX(hook.path, run_hook(hook, state_json));
+  return {};
+}
+
+}  // namespace vps::runtime

@@ -1,0 +1,24 @@
+// The steps of the init half that work on the root file system (init_mounts.cc) and on the process (init_process.cc).
+#pragma once
+
+#include "runtime/init.h"
+
+namespace vps::runtime {
+
+Result<> load_filter(const namespaces::SeccompProgram& program, const SyncChannel* channel);
+
+namespace steps {
+Result<> attach_root(InitContext& context);
+Result<> mounts(InitContext& context);
+Result<> devices(InitContext& context);
+Result<> console(InitContext& context);
+Result<> etc_files(InitContext& context);
+Result<> pivot_root(InitContext& context);
+Result<> sysctl(InitContext& context);
+Result<> root_readonly(InitContext& context);
+Result<> masked_paths(InitContext& context);
+Result<> readonly_paths(InitContext& context);
+Result<> stdio(InitContext& context);
+}  // namespace steps
+
+}  // namespace vps::runtime

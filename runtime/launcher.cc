@@ -1,0 +1,172 @@
+#include "runtime/launcher.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "base/failpoint.h"
+#include "base/files.h"
+#include "base/wire.h"
+#include "namespaces/clone.h"
+#include "namespaces/mounts.h"
+#include "namespaces/process.h"
+#include "runtime/hooks.h"
+#include "runtime/init.h"
+#include "runtime/rootfs.h"
+
+namespace vps::runtime {
+namespace {
+
+namespace ns = namespaces;
+
+Result<std::vector<UniqueFd>> open_joins(const InitPlan& plan) {
+  std::vector<UniqueFd> fds;
+  for (const auto& join : plan.joins) {
+    if (join.type == "pid" || join.type == "user")
+      return fail(Code::kUnavailable, "joining a {} namespace by path ({})", join.type, join.path);
+    fds.push_back(VPS_TRY_CTX("open namespace", open_path(join.path, O_RDONLY)));
+  }
+  return fds;
+}
+
+std::uint64_t oom_kills(const cgroups::Group* group) {
+  if (group == nullptr) return 0;
+  auto stats = group->stats();
+  return stats ? stats->memory.oom_kills : 0;
+}
+
+}  // namespace
+
+Result<Launcher> Launcher::create(LaunchRequest request) {
+  auto plan = VPS_TRY(make_init_plan({.spec = request.spec, .bundle = request.bundle}));
+  for (const auto& name : plan.unknown_capabilities) log::warning("capability {} is unknown to this kernel", name);
+  ns::SeccompProgram seccomp;
+  if (plan.seccomp_point != SeccompPoint::kNone)
+    seccomp = VPS_TRY_CTX("seccomp", ns::compile_seccomp_cached(*request.spec->linux_->seccomp, request.seccomp_cache));
+  auto joins = VPS_TRY(open_joins(plan));
+  if (!request.rootfs.lower.empty()) VPS_TRY_CTX("rootfs", enter_private_mount_namespace());
+  VPS_TRY(failpoint::hit("launch.prepared"));
+
+  auto [ours, theirs] = VPS_TRY(Seqpacket::make_pair());
+  Launcher launcher(std::move(request), SyncChannel(std::move(ours)));
+  const LaunchRequest& r = launcher.request_;
+  launcher.oom_kills_before_ = oom_kills(r.group);
+  auto cloned = VPS_TRY(ns::clone_process({.flags = plan.clone_flags | (r.clone_parent ? std::uint64_t{CLONE_PARENT} : 0),
+                                           .cgroup_fd = r.group != nullptr ? r.group->dirfd() : -1,
+                                           .exit_signal = r.clone_parent ? 0 : SIGCHLD}));
+  if (cloned.child) {
+    launcher.channel_.close();
+    run_init({.request = &launcher.request_, .plan = &plan, .seccomp = &seccomp, .joins = &joins}, SyncChannel(std::move(theirs)));
+  }
+  theirs.close();
+  launcher.process_ = std::move(cloned.process);
+  auto served = launcher.serve(plan);
+  if (!served) {
+    Error error = launcher.explain(std::move(served).error());
+    (void)launcher.process_.signal(SIGKILL);
+    // As a child of our parent it is our parent's to reap.
+    if (!r.clone_parent) (void)launcher.process_.wait();
+    return std::unexpected(std::move(error));
+  }
+  return launcher;
+}
+
+Result<> Launcher::serve(const InitPlan& plan) {
+  if (request_.on_process) VPS_TRY_CTX("record", request_.on_process(process_));
+  VPS_TRY(failpoint::hit("launch.cloned"));
+  VPS_TRY_CTX("init", serve_id_maps(plan));
+  VPS_TRY_CTX("init", serve_mounts(plan));
+  return serve_until_ready();
+}
+
+Result<> Launcher::serve_id_maps(const InitPlan& plan) {
+  VPS_TRY(channel_.expect(SyncMessage::kWantIdMap));
+  const auto& linux_ = *request_.spec->linux_;
+  if (plan.new_user) VPS_TRY_CTX("id-map", ns::write_id_maps(process_.pid(), linux_.uid_mappings, linux_.gid_mappings));
+  if (request_.group != nullptr) VPS_TRY_CTX("cgroup", request_.group->attach_v1(process_.pid()));
+  if (plan.new_time_namespace) VPS_TRY_CTX("time offsets", ns::write_time_offsets(process_.pid(), linux_.time_offsets));
+  if (request_.spec->process->oom_score_adj) {
+    auto proc = VPS_TRY(open_path(fmt::format("/proc/{}", process_.pid()), O_RDONLY | O_DIRECTORY));
+    VPS_TRY_CTX("oom score", write_kernel_file_at(proc.get(), "oom_score_adj",
+                                                  std::to_string(*request_.spec->process->oom_score_adj)));
+  }
+  VPS_TRY(failpoint::hit("launch.id-map"));
+  return channel_.send(SyncMessage::kIdMapDone);
+}
+
+Result<> Launcher::serve_mounts(const InitPlan& plan) {
+  VPS_TRY(channel_.expect(SyncMessage::kWantMounts));
+  UniqueFd userns;
+  if (plan.new_user) userns = VPS_TRY(open_path(fmt::format("/proc/{}/ns/user", process_.pid()), O_RDONLY));
+  auto root = VPS_TRY_CTX("rootfs", make_rootfs(*request_.spec, request_.bundle, request_.rootfs, request_.staging, userns.get()));
+  VPS_TRY(failpoint::hit("launch.rootfs"));
+  auto send_mount = [&](std::int32_t index, int fd) -> Result<> {
+    struct stat st{};
+    if (::fstat(fd, &st) != 0) return fail_errno(errno, "stat a mount");
+    WireWriter w;
+    w.i32(index);
+    w.boolean(S_ISDIR(st.st_mode));
+    return channel_.send(SyncMessage::kMountFd, w.data(), std::array{fd});
+  };
+  VPS_TRY(send_mount(-1, root.get()));
+  for (const auto& mount : plan.mounts) {
+    if (mount.fd_index < 0) continue;
+    auto fd = VPS_TRY_CTX(fmt::format("bind {} on {}", mount.source, mount.destination), open_bind_source(mount, userns.get()));
+    VPS_TRY(send_mount(mount.fd_index, fd.get()));
+  }
+  return channel_.send(SyncMessage::kMountsDone);
+}
+
+Result<> Launcher::run_hooks_before_pivot() {
+  const auto& hooks = request_.spec->hooks;
+  if (!hooks) return {};
+  auto state = hook_state(*request_.spec, request_.id, request_.bundle, process_.pid(), "creating");
+  VPS_TRY_CTX("prestart hook", run_hooks(hooks->prestart, state));
+  VPS_TRY_CTX("createRuntime hook", run_hooks(hooks->create_runtime, state));
+  return {};
+}
+
+Result<> Launcher::serve_until_ready() {
+  while (true) {
+    auto packet = VPS_TRY_CTX("init", channel_.receive());
+    if (!packet) return fail_errno(EPIPE, "init");
+    auto type = static_cast<SyncMessage>(packet->type);
+    switch (type) {
+      case SyncMessage::kConsole:
+        if (packet->fds.size() != 1 || !request_.on_console) return fail(Code::kFailed, "unexpected console");
+        VPS_TRY_CTX("console", request_.on_console(std::move(packet->fds[0])));
+        break;
+      case SyncMessage::kRootfsReady:
+        VPS_TRY(run_hooks_before_pivot());
+        VPS_TRY(channel_.send(SyncMessage::kHooksDone));
+        break;
+      case SyncMessage::kSeccompListener:
+        if (packet->fds.size() != 1) return fail(Code::kFailed, "unexpected seccomp listener");
+        seccomp_listener_ = std::move(packet->fds[0]);
+        break;
+      case SyncMessage::kReady: return {};
+      default: return fail(Code::kFailed, "unexpected message {}", sync_message_name(type));
+    }
+  }
+}
+
+Result<> Launcher::start() {
+  VPS_TRY(failpoint::hit("launch.start"));
+  VPS_TRY(channel_.send(SyncMessage::kExec));
+  auto packet = channel_.receive();
+  if (!packet) return std::unexpected(explain(std::move(packet).error().wrap("init")));
+  if (*packet) return fail(Code::kFailed, "unexpected message {}", sync_message_name(static_cast<SyncMessage>((*packet)->type)));
+  channel_.close();
+  return {};
+}
+
+Error Launcher::explain(Error error) {
+  // A child that dies of its own memory limit can say nothing; its cgroup can.
+  if (error.err() != EPIPE && error.err() != ECONNRESET) return error;
+  if (oom_kills(request_.group) > oom_kills_before_)
+    return Error(Code::kUnavailable, "init was killed by the container's memory limit during its start");
+  return Error(Code::kFailed, error.message() + ": the init process ended during its start");
+}
+
+}  // namespace vps::runtime

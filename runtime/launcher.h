@@ -1,0 +1,76 @@
+// The launcher: builds one container from an oci::Spec, whoever asks (vps-supervise, vpsrun). The sequence is drawn in sync.h.
+//
+// Only single-threaded programs may use it: it clones. One Launcher is one container's start; it holds no fds afterwards but
+// the process handle. Errors carry the failed step: "init mounts: mount proc on /proc: Operation not permitted".
+#pragma once
+
+#include <array>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/pidfd.h"
+#include "cgroups/cgroup.h"
+#include "namespaces/seccomp.h"
+#include "runtime/init_plan.h"
+#include "runtime/sync.h"
+#include "specs/oci/spec.h"
+#include "specs/vps/compile.h"
+
+namespace vps::runtime {
+
+// A small file written into the root before its init runs, resolved inside the root only; an existing one is replaced.
+struct EtcFile {
+  std::string path;  // absolute, inside
+  std::string content;
+};
+
+struct LaunchRequest {
+  std::string id;
+  const oci::Spec* spec = nullptr;         // outlives the launcher
+  std::string bundle;                      // relative paths of the spec start here
+  RootfsPlan rootfs;                       // with no lower directories: spec.root.path as it is
+  std::string staging;                     // an existing directory to mount the layers on, seen by the launcher alone
+  const cgroups::Group* group = nullptr;   // where pid 1 is born; null: the caller's own cgroups
+  bool clone_parent = false;               // pid 1 becomes a child of the launcher's parent
+  std::array<int, 3> stdio{-1, -1, -1};    // for process.terminal=false; -1 inherits the launcher's
+  std::string seccomp_cache;               // empty: compile each time
+  std::vector<EtcFile> etc_files;
+  // Called as soon as the process exists and before it may go on: the place to record it.
+  std::function<Result<>(const PidFd&)> on_process;
+  // Called with the console's pty master (process.terminal=true).
+  std::function<Result<>(UniqueFd)> on_console;
+};
+
+class Launcher {
+ public:
+  // Steps 0 to 7 of sync.h: on success the container exists and waits for start(). On failure nothing is left of the
+  // process; the cgroup is the caller's.
+  static Result<Launcher> create(LaunchRequest request);
+  // kExec, and the confirmation by end of file.
+  Result<> start();
+
+  [[nodiscard]] const PidFd& process() const { return process_; }
+  [[nodiscard]] PidFd take_process() { return std::move(process_); }
+  [[nodiscard]] UniqueFd take_seccomp_listener() { return std::move(seccomp_listener_); }
+
+ private:
+  Launcher(LaunchRequest request, SyncChannel channel) : request_(std::move(request)), channel_(std::move(channel)) {}
+  Result<> serve(const InitPlan& plan);
+  Result<> serve_id_maps(const InitPlan& plan);
+  Result<> serve_mounts(const InitPlan& plan);
+  Result<> serve_until_ready();
+  Result<> run_hooks_before_pivot();
+  Error explain(Error error);
+
+  LaunchRequest request_;
+  SyncChannel channel_;
+  PidFd process_;
+  UniqueFd seccomp_listener_;
+  std::uint64_t oom_kills_before_ = 0;
+};
+
+}  // namespace vps::runtime

@@ -1,0 +1,26 @@
+// The root file system and the bind sources of a container, made by the launcher as detached mounts and handed to the init
+// half as descriptors. Caller: single-threaded, CAP_SYS_ADMIN.
+#pragma once
+
+#include <string>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "runtime/init_plan.h"
+#include "specs/oci/spec.h"
+#include "specs/vps/compile.h"
+
+namespace vps::runtime {
+
+// A mount namespace of the launcher's own, a slave of the host's: what is staged in it is seen by nobody else.
+Result<> enter_private_mount_namespace();
+
+// The root mount, detached. With layers: an overlay of them, each layer idmapped to `userns_fd` when plan.idmapped and
+// userns_fd >= 0 (an overlay itself cannot be idmapped). Without: a copy of the mount of spec.root.path.
+Result<UniqueFd> make_rootfs(const oci::Spec& spec, const std::string& bundle, const RootfsPlan& plan,
+                             const std::string& staging, int userns_fd);
+
+// A detached copy of a bind's source with its attributes and id map applied.
+Result<UniqueFd> open_bind_source(const PlannedMount& mount, int container_userns_fd);
+
+}  // namespace vps::runtime

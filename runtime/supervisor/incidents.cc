@@ -1,0 +1,84 @@
+#include "runtime/supervisor/incidents.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+
+#include <nlohmann/json.hpp>
+
+#include "base/files.h"
+
+namespace vps::supervisor {
+namespace {
+
+std::string_view field(std::string_view record, std::string_view key) {
+  auto at = record.find(key);
+  if (at == std::string_view::npos) return {};
+  at += key.size();
+  return record.substr(at, record.find_first_of(",\n", at) - at);
+}
+
+std::uint64_t sequence_of(std::string_view record) {
+  auto comma = record.find(',');
+  if (comma == std::string_view::npos) return 0;
+  std::uint64_t sequence = 0;
+  std::from_chars(record.data() + comma + 1, record.data() + record.size(), sequence);
+  return sequence;
+}
+
+template <class Function>
+void for_each_record(const std::string& path, Function function) {
+  auto fd = open_path(path, O_RDONLY | O_NONBLOCK);
+  if (!fd) return;
+  std::array<char, 8192> buffer{};
+  while (true) {
+    ssize_t n = ::read(fd->get(), buffer.data(), buffer.size());
+    // EPIPE: older records were overwritten while we read; the next read goes on with what is there.
+    if (n < 0 && (errno == EPIPE || errno == EINTR)) continue;
+    if (n <= 0) return;
+    function(std::string_view(buffer.data(), static_cast<std::size_t>(n)));
+  }
+}
+
+}  // namespace
+
+std::optional<OomVictim> parse_oom_record(std::string_view record, std::string_view cgroup_path) {
+  if (record.find("oom-kill:") == std::string_view::npos) return std::nullopt;
+  auto group = field(record, "oom_memcg=");
+  if (!group.starts_with(cgroup_path)) return std::nullopt;
+  if (group.size() > cgroup_path.size() && group[cgroup_path.size()] != '/') return std::nullopt;
+  OomVictim victim;
+  victim.process = field(record, ",task=");
+  auto pid = field(record, ",pid=");
+  std::from_chars(pid.data(), pid.data() + pid.size(), victim.pid);
+  victim.sequence = sequence_of(record);
+  return victim;
+}
+
+std::vector<OomVictim> read_oom_victims(const std::string& kmsg_path, std::string_view cgroup_path, std::uint64_t after_sequence) {
+  std::vector<OomVictim> victims;
+  for_each_record(kmsg_path, [&](std::string_view record) {
+    if (sequence_of(record) <= after_sequence) return;
+    if (auto victim = parse_oom_record(record, cgroup_path)) victims.push_back(std::move(*victim));
+  });
+  return victims;
+}
+
+std::uint64_t last_kmsg_sequence(const std::string& kmsg_path) {
+  std::uint64_t last = 0;
+  for_each_record(kmsg_path, [&](std::string_view record) { last = sequence_of(record); });
+  return last;
+}
+
+std::string to_json(const Incident& incident) {
+  nlohmann::json value{{"kind", incident.kind}, {"limit", incident.limit}, {"file", incident.file},
+                       {"value", incident.value}, {"count", incident.count}};
+  if (!incident.process.empty()) value["process"] = incident.process;
+  if (incident.pid > 0) value["pid"] = incident.pid;
+  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace vps::supervisor

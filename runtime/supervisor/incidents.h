@@ -1,0 +1,38 @@
+// Limits that a VPS has run into, as the kernel tells them: counters of the cgroup say that it happened, the kernel log says
+// whom it hit. Parsing is pure; reading needs /dev/kmsg (where that is closed, the process stays unnamed).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vps::supervisor {
+
+struct OomVictim {
+  std::string process;
+  std::int64_t pid = 0;  // as the host sees it
+  std::uint64_t sequence = 0;  // of the kernel log record
+};
+
+// A record of /dev/kmsg ("6,1234,5678,-;oom-kill:constraint=CONSTRAINT_MEMCG,...,oom_memcg=/vps/101/payload,...,task=hog,
+// pid=77,uid=0") if it tells of a kill by the limit of `cgroup_path` ("/vps/101/payload") or of a group below it.
+std::optional<OomVictim> parse_oom_record(std::string_view record, std::string_view cgroup_path);
+
+// All victims in the kernel log after `after_sequence`.
+std::vector<OomVictim> read_oom_victims(const std::string& kmsg_path, std::string_view cgroup_path, std::uint64_t after_sequence);
+std::uint64_t last_kmsg_sequence(const std::string& kmsg_path);
+
+struct Incident {
+  std::string kind;  // "oom", "pids-limit"
+  std::string process;
+  std::int64_t pid = 0;
+  std::string limit;  // "memory.limit"
+  std::string file;   // "memory.max"
+  std::uint64_t value = 0;
+  std::uint64_t count = 0;  // since the last one of this kind
+};
+std::string to_json(const Incident& incident);
+
+}  // namespace vps::supervisor
