@@ -49,6 +49,16 @@ function(vps_program name)
   endif()
 endfunction()
 
+# Properties of all tests that gtest_discover_tests(NAME) finds. It cannot pass on a list itself (two labels become a label
+# and a broken property), so they are set by a file that ctest reads after the discovered ones.
+function(vps_test_properties name property value)
+  set(file ${CMAKE_CURRENT_BINARY_DIR}/${name}_${property}.cmake)
+  file(WRITE ${file} "foreach(test IN LISTS ${name}_TESTS)\n"
+                     "  set_tests_properties(\"\${test}\" PROPERTIES ${property} \"${value}\")\n"
+                     "endforeach()\n")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${file})
+endfunction()
+
 # vps_unit_test(NAME SOURCES ... DEPS ... [LABELS ...])  ->  executable NAME and one ctest entry per TEST
 function(vps_unit_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;LABELS" ${ARGN})
@@ -57,6 +67,6 @@ function(vps_unit_test name)
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
   endif()
-  gtest_discover_tests(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 120 DISCOVERY_TIMEOUT 60
-                       WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
+  gtest_discover_tests(${name} PROPERTIES TIMEOUT 120 DISCOVERY_TIMEOUT 60 WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR})
+  vps_test_properties(${name} LABELS "${ARG_LABELS}")
 endfunction()
