@@ -1,0 +1,32 @@
+#!/usr/bin/env python3
+"""Source files stay small enough to be one thing, and every header says #pragma once. usage: files.py ROOT"""
+import pathlib
+import subprocess
+import sys
+
+MAX_LINES = 600
+
+
+def main():
+    root = pathlib.Path(sys.argv[1])
+    names = subprocess.run(["git", "ls-files", "*.cc", "*.h"], cwd=root, check=True, capture_output=True, text=True).stdout.split()
+    if not names:
+        print("no sources found: the search is broken")
+        return 1
+    bad = []
+    for name in names:
+        file = root / name
+        if not file.exists():
+            continue
+        text = file.read_text()
+        lines = text.count("\n")
+        if lines > MAX_LINES:
+            bad.append(f"{name}: {lines} lines, more than {MAX_LINES}: is it still one thing?")
+        if name.endswith(".h") and "#pragma once" not in text:
+            bad.append(f"{name}: no #pragma once")
+    print(*bad, f"{len(names)} files", sep="\n")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
