@@ -6,8 +6,7 @@ status=0
 # Seeds and golden files are data: what stands in them is the test.
 git diff --check "$empty_tree" -- . ':!tests/fuzz/seeds' ':!*/testdata/*' ':!*/golden/*' || status=1
 while IFS= read -r -d '' file; do
-  [ -f "$file" ] && [ -s "$file" ] || continue
-  if [ -n "$(tail -c 1 "$file")" ]; then
+  if [ -s "$file" ] && [ -n "$(tail -c 1 "$file")" ]; then
     echo "$file: no newline at the end"
     status=1
   fi
