@@ -8,6 +8,7 @@
 namespace vps::oci {
 
 Result<> validate(const Spec& spec);
-Result<> validate_process(const Process& process);
+Result<> validate_process(const Process& process);        // also exec --process; paths start with "process"
+Result<> validate_resources(const Resources& resources);  // update --resources; paths start with "resources"
 
 }  // namespace vps::oci
