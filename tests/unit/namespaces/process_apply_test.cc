@@ -322,6 +322,8 @@ TEST(User, NamespaceThatForbidsSetgroups) {
   EXPECT_EQ(in_child([] {
               uid_t uid = ::getuid();
               gid_t gid = ::getgid();
+              gid_t groups[2] = {1, 2};
+              if (uid == 0 && ::setgroups(2, groups) != 0) return 5;
               if (::unshare(CLONE_NEWUSER) != 0) return 77;
               if (!write_kernel_file_at(AT_FDCWD, "/proc/self/setgroups", "deny")) return 77;
               if (failed(write_kernel_file_at(AT_FDCWD, "/proc/self/uid_map", "0 " + std::to_string(uid) + " 1"))) return 1;
