@@ -2,13 +2,16 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 
 #include <cerrno>
 #include <charconv>
 
 #include "base/files.h"
+
+extern "C" {  // the header of glibc 2.36 declares these without C linkage of its own
+#include <sys/pidfd.h>
+}
 
 namespace vps {
 
