@@ -4,6 +4,10 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+extern "C" {
+#include <sys/pidfd.h>  // glibc 2.36 declares these without C linkage of its own
+}
+
 #include <cerrno>
 #include <charconv>
 
