@@ -1,5 +1,7 @@
 #include "tests/support/leak_check.h"
 
+#include <fcntl.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -141,6 +143,27 @@ std::vector<std::string> leftovers(const LeakSnapshot& before, const LeakSnapsho
     }
   }
   return result;
+}
+
+void force_clean(const LeakScope& scope) {
+  if (auto mounts = read_mounts(scope.proc_root)) {
+    // Later mounts may lie on earlier ones.
+    for (auto mount = mounts->rbegin(); mount != mounts->rend(); ++mount) {
+      if (!scope.root.empty() && mount->point.starts_with(scope.root + "/")) (void)::umount2(mount->point.c_str(), MNT_DETACH);
+      if (mount->type == "cgroup2" && !scope.cgroup_name.empty()) {
+        auto kill = open_path(mount->point + "/" + scope.cgroup_name + "/cgroup.kill", O_WRONLY);
+        if (kill) (void)write_all(kill->get(), "1");
+      }
+    }
+  }
+  // A killed process holds its group for a moment.
+  (void)eventually([&] {
+    auto now = take_snapshot(scope);
+    if (!now) return true;
+    auto& groups = (*now)["cgroup"];
+    for (auto group = groups.rbegin(); group != groups.rend(); ++group) (void)::rmdir(group->first.c_str());
+    return groups.empty();
+  }, std::chrono::seconds(5));
 }
 
 Result<std::vector<std::string>> check_leaks(const LeakScope& scope, const LeakSnapshot& before) {

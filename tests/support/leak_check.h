@@ -34,4 +34,8 @@ std::vector<std::string> leftovers(const LeakSnapshot& before, const LeakSnapsho
 // Takes the second snapshot again for up to three seconds while something is left over: a killed process needs a moment to go.
 Result<std::vector<std::string>> check_leaks(const LeakScope& scope, const LeakSnapshot& before);
 
+// For the end of a test that has failed already: kills what lives in the cgroups of that name, removes them, and takes away
+// the mounts below `root`. Best effort.
+void force_clean(const LeakScope& scope);
+
 }  // namespace vps::test
