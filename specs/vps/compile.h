@@ -30,6 +30,8 @@ struct HostFacts {
   BlockDevice disk_device;
   std::string architecture = "x86_64";  // uname -m
   bool apparmor = false;
+  // CLOCK_MONOTONIC and CLOCK_BOOTTIME at the start, whole seconds: a time namespace counts from zero. 0: unknown.
+  std::int64_t monotonic_seconds = 0, boottime_seconds = 0;
 };
 
 // The overlay (or other) root file system, to be mounted by the launcher: lower directories from top to bottom.
@@ -48,11 +50,18 @@ struct CompileInput {
 };
 
 struct Compiled {
-  oci::Spec spec;
+  oci::Spec spec;        // passes oci::validate
   RootfsPlan rootfs;
+  // What the definition asks for and this host or this choice does not give, a sentence each, the key first:
+  // "resources.io.read: ...". What the cgroups of the host cannot enforce is said by cgroups::Group::explain.
+  std::vector<std::string> warnings;
 };
 
+// kUsage: a value of the definition that no host could run with (definition_yaml.h refuses most of them earlier).
 Result<Compiled> compile_vps(const CompileInput& input);
+
+// What a start does, in order, a line each: for `start --dry-run`.
+std::vector<std::string> describe_start(const Compiled& compiled);
 
 // The named defaults, for `show`, docs and tests.
 const oci::Strings& default_capabilities();           // "CAP_CHOWN" ...
