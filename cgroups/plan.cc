@@ -92,6 +92,7 @@ Write& Planner::also(const FileValue& file_value) {
   Write write = plan_.writes.back();
   write.file = file_value.file;
   write.value = file_value.value;
+  write.or_after_next = false;
   plan_.writes.push_back(std::move(write));
   return plan_.writes.back();
 }

@@ -100,6 +100,7 @@ class Translator {
     auto parts = words(value);
     if (parts.empty() || parts.size() > 2) return fail(Code::kUsage, "unified {} is '{}': expected QUOTA [PERIOD]", key, value);
     cpu().quota = VPS_TRY(number(key, parts[0]));
+    if (cpu().quota == 0) return fail(Code::kUsage, "unified {} is '{}': the quota cannot be 0", key, value);
     cpu().period.reset();
     if (parts.size() == 2) cpu().period = VPS_TRY(positive(key, parts[1]));
     planner_.alias("cpu.quota", {key, value});
