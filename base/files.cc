@@ -17,22 +17,64 @@ struct DirCloser {
   void operator()(DIR* dir) const { ::closedir(dir); }
 };
 
+// One directory on the way down, by identity: the way up again is "..", so that neither the depth of a tree (its tenant may
+// have made it as deep as he liked) nor its longest path costs more than one descriptor.
+struct RemovalLevel {
+  std::string name;
+  dev_t device = 0;
+  ino_t inode = 0;
+  std::vector<std::string> todo;  // directories in it
+};
+
+// Removes everything of the directory `fd` but its directories, which are listed in the result.
+Result<RemovalLevel> remove_files(int fd, const std::string& name, dev_t device) {
+  struct stat st{};
+  if (::fstat(fd, &st) != 0) return fail_errno(errno, "stat {}", name);
+  if (st.st_dev != device) return fail(Code::kBusy, "remove {}: another file system is mounted there", name);
+  RemovalLevel level{name, st.st_dev, st.st_ino, {}};
+  for (auto& child : VPS_TRY_CTX(name, list_dir_at(fd))) {
+    if (::unlinkat(fd, child.c_str(), 0) == 0 || errno == ENOENT) continue;
+    if (errno != EISDIR && errno != EPERM) return fail_errno(errno, "remove {}/{}", name, child);
+    level.todo.push_back(std::move(child));
+  }
+  return level;
+}
+
 Result<> remove_tree_at(int dirfd, const std::string& name, dev_t device) {
   if (::unlinkat(dirfd, name.c_str(), 0) == 0 || errno == ENOENT) return {};
   if (errno != EISDIR && errno != EPERM) return fail_errno(errno, "remove {}", name);
-  auto fd = open_at(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  if (!fd) {
-    if (fd.error().err() == ENOENT) return {};
-    return std::unexpected(std::move(fd).error());
+  constexpr int kOpen = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+  auto fd = VPS_TRY(open_at(dirfd, name, kOpen));
+  std::vector<RemovalLevel> levels;
+  levels.push_back(VPS_TRY(remove_files(fd.get(), name, device)));
+  while (true) {
+    auto& level = levels.back();
+    if (!level.todo.empty()) {
+      std::string child = std::move(level.todo.back());
+      level.todo.pop_back();
+      auto down = open_at(fd.get(), child, kOpen);
+      if (!down && down.error().err() == ENOENT) continue;
+      // EPERM from unlink was no directory after all: an immutable file.
+      if (!down && down.error().err() == ENOTDIR) return fail_errno(EPERM, "remove {}/{}", level.name, child);
+      if (!down) return std::unexpected(std::move(down).error());
+      auto next = VPS_TRY(remove_files(down->get(), child, device));
+      fd = std::move(*down);
+      levels.push_back(std::move(next));
+      continue;
+    }
+    const std::string done = std::move(level.name);
+    levels.pop_back();
+    if (!levels.empty()) {
+      fd = VPS_TRY(open_at(fd.get(), "..", kOpen));
+      struct stat st{};
+      if (::fstat(fd.get(), &st) != 0) return fail_errno(errno, "stat the directory of {}", done);
+      if (st.st_dev != levels.back().device || st.st_ino != levels.back().inode)
+        return fail(Code::kBusy, "remove {}: it was moved meanwhile", done);
+    }
+    if (::unlinkat(levels.empty() ? dirfd : fd.get(), done.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT)
+      return fail_errno(errno, "remove directory {}", done);
+    if (levels.empty()) return {};
   }
-  struct stat st{};
-  if (::fstat(fd->get(), &st) != 0) return fail_errno(errno, "stat {}", name);
-  if (st.st_dev != device) return fail(Code::kBusy, "remove {}: another file system is mounted there", name);
-  auto children = VPS_TRY(list_dir_at(fd->get()));
-  for (const auto& child : children) VPS_TRY_CTX(name, remove_tree_at(fd->get(), child, device));
-  if (::unlinkat(dirfd, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT)
-    return fail_errno(errno, "remove directory {}", name);
-  return {};
 }
 
 std::string parent_of(const std::string& path) {

@@ -53,6 +53,9 @@ constexpr std::array<const char*, 9> kDisabled = {
     "getty.target.wants/getty@tty1.service",
 };
 
+// Kernel file systems that a user namespace cannot mount, whatever its capabilities: each would be a failed unit.
+constexpr std::array<const char*, 2> kMasked = {"sys-kernel-debug.mount", "sys-kernel-tracing.mount"};
+
 Result<> lock_root_password(TreeEdit& edit, const std::string& rootfs) {
   auto root = VPS_TRY(open_dir(rootfs));
   auto fd = VPS_TRY(open_in_root(root.get(), "/etc/shadow", O_RDONLY));
@@ -86,6 +89,7 @@ Result<> tailor(const std::string& rootfs) {
 
   const std::string units = "/etc/systemd/system/";
   for (const char* unit : kDisabled) VPS_TRY(edit.remove(units + unit));
+  for (const char* unit : kMasked) VPS_TRY(edit.link(units + unit, "/dev/null"));
   VPS_TRY(edit.remove_matching("/etc/ssh", "ssh_host_"));
   VPS_TRY(edit.file(units + "ssh-host-keys.service", kHostKeysUnit));
   VPS_TRY(edit.link(units + "ssh.service.wants/ssh-host-keys.service", units + "ssh-host-keys.service"));
