@@ -3,7 +3,7 @@
 #   tools/packages.sh install GROUP...   installs what is missing (root); quick when nothing is
 #   tools/packages.sh missing GROUP...   prints what is missing
 #   tools/packages.sh list GROUP...      prints the packages of the groups
-# Groups: build run test dev bench
+# Groups: build run test dev vm bench
 set -euo pipefail
 
 packages_of() {
@@ -19,9 +19,11 @@ packages_of() {
         shellcheck strace iproute2 dpkg-dev fakeroot ;;
     dev)    # for people who change the code: fuzzing, clang builds, tidy, format
       echo clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev gdb ;;
+    vm)     # the virtual machine of the vm tests
+      echo qemu-system-x86 cpio bc kmod e2fsprogs busybox-static mmdebstrap xz-utils ;;
     bench)  # the peers that benchmarks run against
       echo crun runc time ;;
-    *) echo "packages.sh: unknown group '$1' (build run test dev bench)" >&2; return 2 ;;
+    *) echo "packages.sh: unknown group '$1' (build run test dev vm bench)" >&2; return 2 ;;
   esac
 }
 
