@@ -129,8 +129,8 @@ if [ ! -f "$rootfs" ]; then
   base=$cache/base-$(echo "$packages" | md5sum | cut -c1-12).tar
   if [ ! -f "$base" ]; then
     # shellcheck disable=SC2086  # the list is words
-    mmdebstrap --quiet --variant=minbase --include="$(echo $packages | tr ' ' ',')" bookworm "$base.tmp" >&2
-    mv "$base.tmp" "$base"
+    mmdebstrap --quiet --variant=minbase --include="$(echo $packages | tr ' ' ',')" bookworm "$base.tmp.tar" >&2
+    mv "$base.tmp.tar" "$base"
   fi
   tree=$work/root
   mkdir -p "$tree"
