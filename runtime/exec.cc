@@ -155,7 +155,8 @@ Result<PidFd> exec_in_container(ExecRequest request) {
     run_child({.request = &request, .plan = &plan, .seccomp = &seccomp}, SyncChannel(std::move(theirs)));
   }
   theirs.close();
-  auto done = await_exec(channel, request);
+  Result<> done = request.on_process ? request.on_process(cloned.process) : Result<>();
+  if (done) done = await_exec(channel, request);
   if (!done) {
     (void)cloned.process.signal(SIGKILL);
     if (!request.clone_parent) (void)cloned.process.wait();

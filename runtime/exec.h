@@ -26,6 +26,8 @@ struct ExecRequest {
   std::array<int, 3> stdio{-1, -1, -1};   // without a terminal
   std::string seccomp_cache;
   bool clone_parent = false;              // the new process becomes a child of the caller's parent
+  // Called as soon as the process exists: with clone_parent somebody else has to reap it, also when its start fails.
+  std::function<Result<>(const PidFd&)> on_process;
   std::function<Result<>(UniqueFd)> on_console;  // the pty master, with process.terminal
 };
 

@@ -28,6 +28,13 @@ Result<> tell(const Seqpacket& channel, ChildMessage message, std::string_view b
   return channel.send(static_cast<std::uint32_t>(message), body, fds);
 }
 
+Result<> tell_pid(const Seqpacket& channel, const PidFd& process) {
+  WireWriter w;
+  w.i32(process.pid());
+  int fd = process.fd();
+  return tell(channel, ChildMessage::kPid, w.data(), std::span(&fd, 1));
+}
+
 // The supervisor ignores signals; ignored ones would stay ignored in the VPS through execve.
 void reset_signals() {
   sigset_t none;
@@ -106,12 +113,7 @@ Result<> launch(const Plan& plan, const Seqpacket& channel) {
     if (equals == std::string::npos) return fail(Code::kUsage, "plan.json: etcFiles: '{}' is not PATH=CONTENT", file);
     request.etc_files.push_back({file.substr(0, equals), file.substr(equals + 1)});
   }
-  request.on_process = [&](const PidFd& process) {
-    WireWriter w;
-    w.i32(process.pid());
-    int fd = process.fd();
-    return tell(channel, ChildMessage::kPid, w.data(), std::span(&fd, 1));
-  };
+  request.on_process = [&](const PidFd& process) { return tell_pid(channel, process); };
   request.on_console = [&](UniqueFd master) {
     int fd = master.get();
     return tell(channel, ChildMessage::kConsole, {}, std::span(&fd, 1));
@@ -156,12 +158,10 @@ Result<> run_exec(const Plan& plan, const cgroups::Group& group, const PidFd& in
     if (!session) return {};
     return session.send(static_cast<std::uint32_t>(Message::kAttached), {}, std::span(&fd, 1));
   };
-  auto process = VPS_TRY(runtime::exec_in_container(std::move(request)));
+  request.on_process = [&](const PidFd& process) { return tell_pid(channel, process); };
+  VPS_TRY(runtime::exec_in_container(std::move(request)));
   if (session && !work.request.tty) (void)session.send(static_cast<std::uint32_t>(Message::kAttached), {});
-  WireWriter w;
-  w.i32(process.pid());
-  int fd = process.fd();
-  return tell(channel, ChildMessage::kPid, w.data(), std::span(&fd, 1));
+  return tell(channel, ChildMessage::kStarted);
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ enum class ChildMessage : std::uint32_t {
   kPid = 1,   // i32 pid, with the pidfd: a process that is now the supervisor's child
   kConsole,   // the pty's master as descriptor
   kLimits,    // strings: what enforces each limit
-  kStarted,   // execve has happened, hooks have run
+  kStarted,   // execve has happened (of a launch: and the poststart hooks have run)
   kFailed,    // runtime::Failure
 };
 

@@ -33,6 +33,8 @@ Result<> Console::attach_master(UniqueFd master) {
   master_ = std::move(master);
   int flags = ::fcntl(master_.get(), F_GETFL);
   if (::fcntl(master_.get(), F_SETFL, flags | O_NONBLOCK) != 0) return fail_errno(errno, "set console flags");
+  peer_.reset(::ioctl(master_.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  if (!peer_) return fail_errno(errno, "open the console's other end");
   auto log = open_path(log_path_, O_WRONLY | O_CREAT | O_APPEND, 0600);
   if (log) {
     log_ = std::move(*log);
@@ -47,13 +49,7 @@ void Console::on_master() {
   ssize_t n = ::read(master_.get(), buffer.data(), buffer.size());
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n <= 0) {
-    // EIO: nobody in the VPS holds the console open just now. Level-triggered epoll would spin on it, so look again later.
-    int fd = master_.get();
-    loop_.remove(fd);
-    constexpr std::chrono::milliseconds kLookAgain{100};
-    loop_.after(kLookAgain, [this, fd] {
-      if (master_.get() == fd) (void)loop_.add(fd, EPOLLIN, [this](std::uint32_t) { on_master(); });
-    });
+    loop_.remove(master_.get());
     return;
   }
   std::string_view data(buffer.data(), static_cast<std::size_t>(n));

@@ -48,6 +48,7 @@ class Console {
   std::uint64_t written_ = 0;
   UniqueFd log_;
   UniqueFd master_;
+  UniqueFd peer_;  // kept open, so that the master never hangs up while nobody in the VPS has the console open
   std::list<Reader> readers_;
 };
 

@@ -209,13 +209,12 @@ void Monitor::finish() {
   clean_up();
   changed();
   console_.close_readers(fmt::format("the VPS has ended ({})", exit_reason_name(status_.reason)));
-  for (auto& [id, session] : sessions_) {
-    if (session.connection < 0) continue;
+  // The processes of all sessions have ended with the VPS's pid namespace.
+  while (!sessions_.empty()) {
+    auto& session = sessions_.begin()->second;
     auto exit = session.process ? session.process.try_wait() : Result<std::optional<ExitStatus>>(std::nullopt);
-    ExitStatus status = exit && *exit ? **exit : ExitStatus{.code = 0, .signal = SIGKILL};
-    auto connection = connections_.find(session.connection);
-    if (connection != connections_.end())
-      (void)connection->second.socket.send(static_cast<std::uint32_t>(Message::kSessionExit), encode_session_exit(status));
+    if (!session.exit) session.exit = exit && *exit ? **exit : ExitStatus{.code = 0, .signal = SIGKILL};
+    end_session(sessions_.begin()->first);
   }
   loop_.quit();
 }

@@ -49,6 +49,8 @@ class Monitor {
     int connection = -1;  // fd, or -1 when the client has left
     Worker worker;
     PidFd process;
+    bool started = false;            // execve has happened
+    std::optional<ExitStatus> exit;  // it has been reaped
     int early_signal = 0;
   };
   using Connections = std::map<int, Connection>;
@@ -66,6 +68,7 @@ class Monitor {
   Result<std::string> prepare(Pending pending);
   void drop_connection(int fd);
   Result<> start_exec(Connection& connection, const PrepareExec& request, std::vector<UniqueFd> fds);
+  Result<> watch_session(std::uint32_t id);
   void on_session_worker(std::uint32_t id);
   void on_session_exit(std::uint32_t id);
   void end_session(std::uint32_t id);

@@ -1,3 +1,4 @@
+#include <signal.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -64,7 +65,7 @@ void Monitor::handle(Connection& connection, Packet packet) {
     auto signo = decode_signal(packet.body);
     auto session = sessions_.find(connection.session);
     if (!signo || session == sessions_.end()) return;
-    if (session->second.process)
+    if (session->second.started)
       (void)session->second.process.signal(*signo);
     else
       session->second.early_signal = *signo;
@@ -163,66 +164,69 @@ Result<> Monitor::start_exec(Connection& connection, const PrepareExec& request,
   if (!fds.empty() && fds.size() != 3) return fail(Code::kUsage, "an exec takes three descriptors");
   ExecWork work{.request = request, .stdio = {-1, -1, -1}, .session = connection.socket.fd()};
   for (std::size_t i = 0; i < fds.size(); ++i) work.stdio[i] = fds[i].get();
-  auto worker = VPS_TRY(fork_exec(plan_, *group_, init_, work));
   std::uint32_t id = next_session_++;
-  int channel = worker.channel.fd();
-  int process = worker.process.fd();
-  Session& session = sessions_[id];
+  Session session;
   session.connection = connection.socket.fd();
-  session.worker = std::move(worker);
+  session.worker = VPS_TRY(fork_exec(plan_, *group_, init_, work));
+  sessions_.emplace(id, std::move(session));
   connection.session = id;
-  VPS_TRY(loop_.add(channel, EPOLLIN, [this, id](std::uint32_t) { on_session_worker(id); }));
-  // Only to reap it: what it has to say comes over the channel.
-  return loop_.add(process, EPOLLIN, [this, id, process](std::uint32_t) {
-    loop_.remove(process);
-    auto found = sessions_.find(id);
-    if (found != sessions_.end()) (void)found->second.worker.process.try_wait();
-  });
+  return watch_session(id);
+}
+
+Result<> Monitor::watch_session(std::uint32_t id) {
+  return loop_.add(sessions_.at(id).worker.channel.fd(), EPOLLIN, [this, id](std::uint32_t) { on_session_worker(id); });
 }
 
 void Monitor::on_session_worker(std::uint32_t id) {
   auto& session = sessions_.at(id);
   auto packet = session.worker.channel.receive();
-  bool has_process = packet && *packet && (*packet)->type == static_cast<std::uint32_t>(ChildMessage::kPid) &&
-                     (*packet)->fds.size() == 1;
-  if (!has_process) {
-    // The worker has told the client what went wrong, or has handed over the process before.
+  if (!packet || !*packet) {
+    // The worker has ended; what went wrong it has told the client itself. Its process, if it got that far, is ours to reap.
     loop_.remove(session.worker.channel.fd());
     session.worker.channel.close();
-    if (!session.process) end_session(id);
+    (void)session.worker.process.wait();
+    if (!session.started && (!session.process || session.exit)) end_session(id);
     return;
   }
-  WireReader r((*packet)->body);
-  pid_t pid = r.i32();
-  session.process = PidFd(std::move((*packet)->fds[0]), pid);
-  if (session.early_signal != 0) (void)session.process.signal(session.early_signal);
-  if (!loop_.add(session.process.fd(), EPOLLIN, [this, id](std::uint32_t) { on_session_exit(id); })) end_session(id);
+  auto type = static_cast<ChildMessage>((*packet)->type);
+  if (type == ChildMessage::kPid && (*packet)->fds.size() == 1) {
+    WireReader r((*packet)->body);
+    pid_t pid = r.i32();
+    session.process = PidFd(std::move((*packet)->fds[0]), pid);
+    (void)loop_.add(session.process.fd(), EPOLLIN, [this, id](std::uint32_t) { on_session_exit(id); });
+  } else if (type == ChildMessage::kStarted) {
+    session.started = true;
+    if (session.early_signal != 0) (void)session.process.signal(session.early_signal);
+    if (session.exit) end_session(id);
+  }
 }
 
 void Monitor::on_session_exit(std::uint32_t id) {
   auto& session = sessions_.at(id);
   auto exit = session.process.try_wait();
   if (exit && !*exit) return;
-  auto connection = connections_.find(session.connection);
-  if (exit && connection != connections_.end())
-    (void)connection->second.socket.send(static_cast<std::uint32_t>(Message::kSessionExit), encode_session_exit(**exit));
   loop_.remove(session.process.fd());
-  end_session(id);
+  session.exit = exit ? **exit : ExitStatus{.code = 0, .signal = SIGKILL};
+  // Whether that was the command's end or a failed start is the worker's word, which may still be on its way.
+  if (session.started || !session.worker.channel) end_session(id);
 }
 
 void Monitor::end_session(std::uint32_t id) {
   auto found = sessions_.find(id);
   if (found == sessions_.end()) return;
-  int connection = found->second.connection;
-  if (found->second.worker.channel) loop_.remove(found->second.worker.channel.fd());
-  loop_.remove(found->second.worker.process.fd());
-  (void)found->second.worker.process.wait();  // it has said all and is about to end, if it has not yet
-  sessions_.erase(found);
-  if (connection >= 0) {
-    auto owner = connections_.find(connection);
-    if (owner != connections_.end()) owner->second.session = 0;
-    drop_connection(connection);
+  Session& session = found->second;
+  auto owner = connections_.find(session.connection);
+  if (owner != connections_.end() && session.started && session.exit)
+    (void)owner->second.socket.send(static_cast<std::uint32_t>(Message::kSessionExit), encode_session_exit(*session.exit));
+  if (session.worker.channel) {
+    loop_.remove(session.worker.channel.fd());
+    (void)session.worker.process.wait();  // it has said all and is about to end
   }
+  if (session.process) loop_.remove(session.process.fd());
+  sessions_.erase(found);
+  if (owner == connections_.end()) return;
+  owner->second.session = 0;
+  drop_connection(owner->first);
 }
 
 }  // namespace vps::supervisor

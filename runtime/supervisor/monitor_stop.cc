@@ -1,5 +1,4 @@
 #include <signal.h>
-#include <sys/epoll.h>
 
 #include <charconv>
 
@@ -65,11 +64,11 @@ Result<> Monitor::exec_in_vps(std::vector<std::string> argv) {
   work.request.argv = std::move(argv);
   work.request.env = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
   work.request.cwd = "/";
-  auto worker = VPS_TRY(fork_exec(plan_, *group_, init_, work));
   std::uint32_t id = next_session_++;
-  int channel = worker.channel.fd();
-  sessions_[id].worker = std::move(worker);
-  return loop_.add(channel, EPOLLIN, [this, id](std::uint32_t) { on_session_worker(id); });
+  Session session;
+  session.worker = VPS_TRY(fork_exec(plan_, *group_, init_, work));
+  sessions_.emplace(id, std::move(session));
+  return watch_session(id);
 }
 
 void Monitor::kill_all() {
