@@ -100,7 +100,13 @@ Result<> Seqpacket::send(std::uint32_t type, std::string_view body, std::span<co
 
 Result<std::optional<Packet>> Seqpacket::receive() const {
   Packet packet;
-  packet.body.resize(kMaxPacket);
+  // The size first: a buffer for the largest packet would be touched in every process that ever waits for a message.
+  ssize_t size = 0;
+  do size = ::recv(fd_.get(), nullptr, 0, MSG_PEEK | MSG_TRUNC);
+  while (size < 0 && errno == EINTR);
+  if (size < 0) return fail_errno(errno, "receive a message");
+  if (static_cast<std::size_t>(size) > kMaxPacket) size = 0;  // taken off the queue below, and refused as truncated
+  packet.body.resize(static_cast<std::size_t>(size));
   std::array<iovec, 2> parts{{{&packet.type, sizeof packet.type}, {packet.body.data(), packet.body.size()}}};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kMaxPacketFds)> control{};
   msghdr header{};
@@ -125,7 +131,6 @@ Result<std::optional<Packet>> Seqpacket::receive() const {
   if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || static_cast<std::size_t>(n) < sizeof packet.type)
     return fail(Code::kUsage, "malformed message");
   packet.body.resize(static_cast<std::size_t>(n) - sizeof packet.type);
-  packet.body.shrink_to_fit();
   return std::optional(std::move(packet));
 }
 
