@@ -41,6 +41,14 @@ Result<> mount_one(InitContext& c, const PlannedMount& mount) {
     auto target = VPS_TRY(open_in_root(c.root.get(), mount.destination, O_PATH));
     return apply_attributes(target.get(), options, true);
   }
+  if (mount.from_own_tree) {
+    auto own = open_in_root(c.root.get(), mount.destination, O_PATH);
+    if (!own && own.error().err() == ENOENT) return {};
+    if (!own) return std::unexpected(std::move(own).error());
+    auto copy = VPS_TRY(ns::clone_mount(own->get(), "", options.recursive_bind));
+    VPS_TRY(apply_attributes(copy.get(), options, true));
+    return ns::attach_mount(copy.get(), own->get());
+  }
   if (mount.fd_index >= 0) {
     auto fd = c.mount_fds.find(mount.fd_index);
     if (fd == c.mount_fds.end()) return fail(Code::kFailed, "its source was not sent");
@@ -62,13 +70,17 @@ mode_t device_type(const std::string& type) {
 }
 
 Result<> bind_device(InitContext& c, const PlannedDevice& device) {
-  auto source = VPS_TRY(ns::clone_mount(AT_FDCWD, device.device.path, false));
+  UniqueFd source;
+  if (device.fd_index >= 0)
+    source = std::move(c.mount_fds[device.fd_index]);
+  else
+    source = VPS_TRY(ns::clone_mount(AT_FDCWD, device.device.path, false));
   struct stat st{};
   if (::fstat(source.get(), &st) != 0) return fail_errno(errno, "stat");
   bool same = (st.st_mode & S_IFMT) == device_type(device.device.type) &&
               (device.device.type == "p" || st.st_rdev == makedev(static_cast<unsigned>(device.device.major),
                                                                   static_cast<unsigned>(device.device.minor)));
-  if (!same) return fail(Code::kUnavailable, "the host's node is another device");
+  if (!same) return fail(Code::kUnavailable, "the node is another device");
   auto target = VPS_TRY(ns::mount_target(c.root.get(), device.path, false));
   return ns::attach_mount(source.get(), target.get());
 }

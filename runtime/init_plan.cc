@@ -61,6 +61,7 @@ Result<PlannedMount> plan_mount(const oci::Mount& mount, const oci::Linux& linux
     return planned;
   }
   if (mount.source.empty()) return fail(Code::kUsage, "mount {}: a bind needs a source", mount.destination);
+  planned.from_own_tree = mount.source == mount.destination && mount.source.starts_with("/proc/");
   if (!mount.source.starts_with('/')) planned.source = bundle + "/" + mount.source;
   bool maps = !planned.uid_mappings.empty() || !planned.gid_mappings.empty();
   if (maps) planned.options.idmap = true;
@@ -81,8 +82,9 @@ Result<std::uint64_t> plan_propagation(const std::string& name) {
   return fail(Code::kUsage, "linux.rootfsPropagation: unknown value '{}'", name);
 }
 
-void plan_devices(const oci::Linux& linux_, InitPlan& plan) {
+void plan_devices(const oci::Linux& linux_, int next_fd, InitPlan& plan) {
   auto devices = default_devices();
+  const std::size_t defaults = devices.size();
   for (const auto& device : linux_.devices) {
     auto same = std::ranges::find(devices, device.path, &oci::Device::path);
     if (same != devices.end())
@@ -91,7 +93,11 @@ void plan_devices(const oci::Linux& linux_, InitPlan& plan) {
       devices.push_back(device);
   }
   bool in_userns = plan.new_user || std::ranges::any_of(plan.joins, [](const auto& j) { return j.type == "user"; });
-  for (auto& device : devices) plan.devices.push_back({device.path, device, in_userns});
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    // The host's own node of a further device belongs to the host's root and could not be opened inside.
+    bool made = plan.new_user && i >= defaults;
+    plan.devices.push_back({.path = devices[i].path, .device = devices[i], .bind = in_userns, .fd_index = made ? next_fd++ : -1});
+  }
 }
 
 }  // namespace
@@ -104,10 +110,10 @@ Result<InitPlan> make_init_plan(const InitPlanInput& input) {
   int fds = 0;
   for (const auto& mount : spec.mounts) {
     auto planned = VPS_TRY(plan_mount(mount, *spec.linux_, input.bundle));
-    if (planned.fs_type.empty()) planned.fd_index = fds++;
+    if (planned.fs_type.empty() && !planned.from_own_tree) planned.fd_index = fds++;
     plan.mounts.push_back(std::move(planned));
   }
-  plan_devices(*spec.linux_, plan);
+  plan_devices(*spec.linux_, fds, plan);
   plan.root_propagation = VPS_TRY(plan_propagation(spec.linux_->rootfs_propagation));
   if (spec.process->capabilities) {
     plan.has_capabilities = true;
@@ -143,7 +149,7 @@ std::vector<std::string> describe(const InitPlan& plan, const oci::Spec& spec) {
     lines.push_back(mount.fs_type.empty() ? fmt::format("bind {} on {}{}", mount.source, mount.destination, suffix)
                                           : fmt::format("mount {} on {}{}", mount.fs_type, mount.destination, suffix));
   }
-  for (const auto& device : plan.devices) lines.push_back(fmt::format("{} device {}", device.bind ? "bind" : "make", device.path));
+  for (const auto& device : plan.devices) lines.push_back(fmt::format("{} device {}", device.bind && device.fd_index < 0 ? "bind" : "make", device.path));
   if (!spec.hostname.empty()) lines.push_back(fmt::format("hostname {}", spec.hostname));
   for (const auto& [key, value] : spec.linux_->sysctl) lines.push_back(fmt::format("sysctl {} = {}", key, value));
   for (const auto& path : spec.linux_->masked_paths) lines.push_back(fmt::format("mask {}", path));

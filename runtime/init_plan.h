@@ -22,12 +22,16 @@ struct PlannedMount {
   std::vector<oci::IdMapping> uid_mappings, gid_mappings;  // for idmap with maps of its own; empty: the container's
   bool directory = true;    // of a bind source; the launcher looks when it opens the source
   int fd_index = -1;        // >= 0: the launcher sends this mount as a descriptor (binds)
+  // A bind whose source equals its destination below /proc/: taken from the container's own tree at its place in the order,
+  // passed over when absent (docs/design/security.md "Writable kernel parameters").
+  bool from_own_tree = false;
 };
 
 struct PlannedDevice {
   std::string path;  // inside
   oci::Device device;
-  bool bind = false;  // in a user namespace nodes cannot be made: the host's node is bound
+  bool bind = false;   // in a user namespace nodes cannot be made: the host's node is bound ...
+  int fd_index = -1;   // ... or, >= 0, one that the launcher makes with the container's owner and sends
 };
 
 enum class SeccompPoint { kNone, kBeforeCapabilities, kBeforeExec };

@@ -115,6 +115,16 @@ Result<> Launcher::serve_mounts(const InitPlan& plan) {
     auto fd = VPS_TRY_CTX(fmt::format("bind {} on {}", mount.source, mount.destination), open_bind_source(mount, userns.get()));
     VPS_TRY(send_mount(mount.fd_index, fd.get()));
   }
+  for (const auto& device : plan.devices) {
+    if (device.fd_index < 0) continue;
+    if (request_.rootfs.lower.empty()) return fail(Code::kUnavailable, "device {} in a user namespace", device.path);
+    const auto& linux_ = *request_.spec->linux_;
+    auto uid = ns::map_to_host(linux_.uid_mappings, device.device.uid.value_or(0));
+    auto gid = ns::map_to_host(linux_.gid_mappings, device.device.gid.value_or(0));
+    if (uid < 0 || gid < 0) return fail(Code::kUsage, "device {}: its owner is not mapped", device.path);
+    auto fd = VPS_TRY(make_device_node(device.device, static_cast<uid_t>(uid), static_cast<gid_t>(gid), request_.staging));
+    VPS_TRY(send_mount(device.fd_index, fd.get()));
+  }
   return channel_.send(SyncMessage::kMountsDone);
 }
 

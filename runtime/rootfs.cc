@@ -6,9 +6,12 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <linux/securebits.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -109,6 +112,21 @@ Result<UniqueFd> make_rootfs(const oci::Spec& spec, const std::string& bundle, c
   if (!spec.root || spec.root->path.empty()) return fail(Code::kUsage, "config.json has no root.path");
   std::string path = spec.root->path.starts_with('/') ? spec.root->path : bundle + "/" + spec.root->path;
   return ns::clone_mount(AT_FDCWD, path, true);
+}
+
+Result<UniqueFd> make_device_node(const oci::Device& device, uid_t uid, gid_t gid, const std::string& staging) {
+  std::string name = device.path;
+  std::ranges::replace(name, '/', '-');
+  std::string place = staging + "/" + name;
+  mode_t type = device.type == "b" ? S_IFBLK : device.type == "p" ? S_IFIFO : S_IFCHR;
+  mode_t mode = static_cast<mode_t>(device.file_mode.value_or(0666));
+  dev_t number = makedev(static_cast<unsigned>(device.major), static_cast<unsigned>(device.minor));
+  if (::mknod(place.c_str(), type | mode, number) != 0) return fail_errno(errno, "make device node {}", device.path);
+  if (::chown(place.c_str(), uid, gid) != 0 || ::chmod(place.c_str(), mode) != 0)
+    return fail_errno(errno, "hand over device node {}", device.path);
+  auto mount = VPS_TRY(ns::clone_mount(AT_FDCWD, place, false));
+  VPS_TRY(ns::set_mount_attr(mount.get(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NODEV, false, MS_PRIVATE));
+  return mount;
 }
 
 Result<UniqueFd> open_bind_source(const PlannedMount& mount, int container_userns_fd) {

@@ -23,4 +23,7 @@ Result<UniqueFd> make_rootfs(const oci::Spec& spec, const std::string& bundle, c
 // A detached copy of a bind's source with its attributes and id map applied.
 Result<UniqueFd> open_bind_source(const PlannedMount& mount, int container_userns_fd);
 
+// A device node on the staging area, owned by `uid`:`gid` of the host; detached.
+Result<UniqueFd> make_device_node(const oci::Device& device, uid_t uid, gid_t gid, const std::string& staging);
+
 }  // namespace vps::runtime

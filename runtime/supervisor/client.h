@@ -30,7 +30,7 @@ struct Plan {
   std::string console_log, run_state, socket, host_dir, config;
   std::string seccomp_cache;
   std::uint64_t console_log_size = 256u << 10;
-  std::vector<std::string> etc_files; // "hostname=web", written into the root before init runs (RESOLVE_IN_ROOT)
+  std::vector<std::string> etc_files; // "/etc/hostname=web\n": PATH=CONTENT, written into the root before init runs
 };
 std::string format_plan(const Plan& plan);
 Result<Plan> parse_plan(std::string_view json);

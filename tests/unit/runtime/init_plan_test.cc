@@ -55,6 +55,17 @@ TEST(InitPlan, BindsGetDescriptorsAndIdMaps) {
   EXPECT_FALSE(plan_of(spec)) << "idmap without any maps";
 }
 
+TEST(InitPlan, ProcBoundOntoItselfIsTheContainersOwn) {
+  auto spec = base_spec();
+  spec.mounts = {{.destination = "/proc/sys/net", .type = "bind", .source = "/proc/sys/net", .options = {"bind"}, .uid_mappings = {}, .gid_mappings = {}},
+                 {.destination = "/srv", .type = "bind", .source = "/srv", .options = {"bind"}, .uid_mappings = {}, .gid_mappings = {}}};
+  auto plan = plan_of(spec);
+  EXPECT_TRUE(plan->mounts[0].from_own_tree);
+  EXPECT_EQ(plan->mounts[0].fd_index, -1);
+  EXPECT_FALSE(plan->mounts[1].from_own_tree);
+  EXPECT_EQ(plan->mounts[1].fd_index, 0);
+}
+
 TEST(InitPlan, SeccompIsLoadedWhereItStillMay) {
   auto spec = base_spec();
   spec.linux_->seccomp.emplace();
@@ -82,6 +93,8 @@ TEST(InitPlan, DevicesReplaceDefaultsAndAreBoundInUserNamespaces) {
   ASSERT_EQ(plan->devices.size(), 7u);
   EXPECT_EQ(plan->devices[0].device.file_mode, 0600u);
   EXPECT_TRUE(plan->devices[6].bind);
+  EXPECT_EQ(plan->devices[6].fd_index, 0) << "made by the launcher, with the container's owner";
+  EXPECT_EQ(plan->devices[0].fd_index, -1);
 }
 
 TEST(InitPlan, DescribesEveryStep) {
