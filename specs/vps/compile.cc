@@ -80,6 +80,8 @@ void namespaces(const CompileInput& input, oci::Linux& out, Warnings& warnings) 
     out.uid_mappings = out.gid_mappings = {{0, input.ids.base, input.ids.size}};
   } else {
     warnings.emplace_back("security.idmap: no user namespace; root inside is root of the host");
+    if (has_feature(definition, "nesting"))
+      warnings.emplace_back("security.features: nesting needs a user namespace; an uncovered /proc would lay the host open");
   }
   if (!definition.security.time_namespace) return;
   out.namespaces.push_back({"time", ""});

@@ -28,10 +28,9 @@ std::vector<std::string> own_parameters(bool user_namespace) {
       "/proc/sys/kernel/msgmnb", "/proc/sys/kernel/msgmni", "/proc/sys/kernel/sem",
       "/proc/sys/kernel/shmall", "/proc/sys/kernel/shmmax", "/proc/sys/kernel/shmmni",
       "/proc/sys/kernel/shm_rmid_forced"};
-  if (user_namespace) {
-    paths.emplace_back("/proc/sys/user");
-  } else {
-    // With a user namespace the kernel keeps these two to root of the host, and sethostname(2) does the same work.
+  // With a user namespace the kernel keeps these two to root of the host, and sethostname(2) does the same work.
+  // /proc/sys/user asks for CAP_SYS_RESOURCE, which no VPS has unless it was given.
+  if (!user_namespace) {
     paths.emplace_back("/proc/sys/kernel/hostname");
     paths.emplace_back("/proc/sys/kernel/domainname");
   }
@@ -108,9 +107,10 @@ std::vector<oci::Mount> mounts(const CompileInput& input, const VpsPaths& paths)
   list.push_back(file_system("/run", "tmpfs", "tmpfs", sized({"nosuid", "nodev", "mode=755"}, definition, 5)));
   // Holds the notify socket. A socket can be written to on a read-only mount.
   list.push_back(file_system("/run/host", "bind", paths.host_dir, {"bind", "rprivate", "ro", "nosuid", "nodev", "noexec"}));
-  if (has_feature(definition, "nesting")) {
+  if (has_feature(definition, "nesting") && user_namespace) {
     // The kernel lets an unprivileged container mount a proc or sysfs only where it sees one that nothing covers; the VPS's
-    // own stay masked, these two are it. Not read-only: what is mounted then would have to be so as well.
+    // own stay masked, these two are it. Not read-only: what is mounted then would have to be so as well. Root of the host
+    // could do anything with them, so a VPS without a user namespace does not get them.
     list.push_back(file_system("/dev/.nesting/proc", "proc", "proc", {"nosuid", "nodev", "noexec"}));
     list.push_back(file_system("/dev/.nesting/sys", "sysfs", "sysfs", {"nosuid", "nodev", "noexec"}));
   }

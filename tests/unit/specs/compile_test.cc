@@ -338,9 +338,24 @@ TEST(CompileVps, OnlyOwnKernelParametersAreWritable) {
   };
   auto host = small();
   host.ids = {};
-  EXPECT_THAT(own(small()), AllOf(Contains("/proc/sys/net"), Contains("/proc/sys/user"), Not(Contains("/proc/sys/kernel/hostname"))));
-  EXPECT_THAT(own(host), AllOf(Contains("/proc/sys/net"), Contains("/proc/sys/kernel/hostname"), Not(Contains("/proc/sys/user"))));
+  EXPECT_THAT(own(small()), AllOf(Contains("/proc/sys/net"), Not(Contains("/proc/sys/kernel/hostname"))));
+  EXPECT_THAT(own(host), AllOf(Contains("/proc/sys/net"), Contains("/proc/sys/kernel/hostname")));
   for (const auto& path : own(host)) EXPECT_THAT(path, StartsWith("/proc/sys/"));
+}
+
+TEST(CompileVps, NestingNeedsAUserNamespace) {
+  auto uncovered = [](const CompileInput& input) {
+    int count = 0;
+    for (const auto& mount : compiled(input).spec.mounts) count += mount.destination.starts_with("/dev/.nesting/") ? 1 : 0;
+    return count;
+  };
+  auto input = small();
+  input.definition.security.features = {"nesting"};
+  EXPECT_EQ(uncovered(input), 2);
+  EXPECT_THAT(compiled(input).warnings, IsEmpty());
+  input.ids = {};
+  EXPECT_EQ(uncovered(input), 0);
+  EXPECT_THAT(compiled(input).warnings, Contains(StartsWith("security.features: nesting needs a user namespace")));
 }
 
 TEST(CompileVps, PlainDirectoryAsRoot) {
