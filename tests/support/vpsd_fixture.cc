@@ -60,7 +60,8 @@ std::string tail(const std::string& text, std::size_t bytes) { return text.size(
 
 const char* cannot_run() {
   if (::geteuid() != 0) return "needs root";
-  if (::access(program_path("vpsd").c_str(), X_OK) != 0 || ::access(program_path("vpsctl").c_str(), X_OK) != 0) return "vpsd or vpsctl is not part of this build";
+  for (const char* program : {"vpsd", "vpsctl", "vps-supervise"})
+    if (::access(program_path(program).c_str(), X_OK) != 0) return "vpsd, vpsctl or vps-supervise is not part of this build";
   return nullptr;
 }
 

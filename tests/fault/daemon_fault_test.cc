@@ -1,0 +1,57 @@
+// Every step of daemon/failpoints.h, once with an error and once with a sudden death of vpsd: the operation fails cleanly or is
+// finished after the next start, another VPS that runs meanwhile notices nothing, and nothing is left over.
+#include "daemon/failpoints.h"
+
+#include "tests/fault/fault_fixture.h"
+
+namespace vps::test {
+namespace {
+
+class DaemonFaultTest : public FaultTest {
+ protected:
+  // The operations of a life, each only as far as the one before has come.
+  void live(const std::string& id) {
+    for (const Argv& command : {Argv{"create", id, "--template", "busybox", "--ip", "none", "--ram", "64M"}, {"start", id}, {"set", id, "ram=80M"}, {"stop", id}, {"destroy", "--force", id}}) {
+      auto result = vpsd_->ctl(command, {.timeout = std::chrono::seconds(60)});
+      EXPECT_FALSE(result.timed_out) << result.describe();
+      if (result.code != 0) failures_.push_back(result);
+      if (!vpsd_->running()) return;
+    }
+  }
+  std::vector<CommandResult> failures_;
+};
+
+TEST_P(DaemonFaultTest, IsSurvived) {
+  make_vps("bystander");
+  auto pid = json({"show", "bystander"}).number("/status/pid");
+  arm();
+  live("101");
+  bool died = !vpsd_->running();
+  EXPECT_EQ(died, GetParam().action == "kill") << "the step was not passed";
+  if (!died) {
+    // The error has reached somebody: the client of the operation.
+    EXPECT_FALSE(failures_.empty()) << "the step was not passed, or its error was swallowed";
+    for (const auto& failure : failures_) EXPECT_FALSE(failure.err.empty()) << failure.describe();
+  }
+  disarm();
+  EXPECT_EQ(json({"show", "bystander"}).number("/status/pid"), pid);
+  EXPECT_EQ(state_of("bystander"), "running");
+  // Whatever state the first one is in now is one that an operator can go on from.
+  auto show = vpsd_->json({"show", "101"});
+  if (show) {
+    EXPECT_THAT(show->string("/status/state"), testing::AnyOf("stopped", "running", "failed")) << show->dump();
+  }
+  whole_life("101");
+}
+
+std::vector<FaultPoint> all_points() {
+  std::vector<FaultPoint> points;
+  for (auto name : daemon::kFailpoints)
+    for (const char* action : {"error:EIO", "kill"}) points.push_back({std::string(name), action});
+  return points;
+}
+
+INSTANTIATE_TEST_SUITE_P(Steps, DaemonFaultTest, testing::ValuesIn(all_points()), fault_point_name);
+
+}  // namespace
+}  // namespace vps::test

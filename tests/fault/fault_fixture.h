@@ -1,0 +1,54 @@
+// What the two walks over failpoints share.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/support/vpsd_fixture.h"
+
+namespace vps::test {
+
+struct FaultPoint {
+  std::string name;    // "daemon.create.disk"
+  std::string action;  // "error:EIO" or "kill"
+};
+
+inline void PrintTo(const FaultPoint& point, std::ostream* out) { *out << point.name << "=" << point.action; }
+// "daemon_create_disk_kill": what gtest allows in a name.
+inline std::string fault_point_name(const testing::TestParamInfo<FaultPoint>& info) {
+  std::string text = info.param.name + "_" + info.param.action.substr(0, info.param.action.find(':'));
+  for (char& c : text)
+    if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+  return text;
+}
+
+class FaultTest : public VpsdTest, public testing::WithParamInterface<FaultPoint> {
+ protected:
+  // vpsd (and, through it, the supervisors) anew with the failpoint set.
+  void arm() {
+    ASSERT_TRUE(vpsd_->stop());
+    restart_vpsd({{"VPS_FAILPOINTS", GetParam().name + "=" + GetParam().action}});
+  }
+  // Without failpoints again, whether the armed vpsd still lives or not.
+  void disarm() {
+    if (vpsd_->running()) {
+      ASSERT_TRUE(vpsd_->stop());
+    } else if (vpsd_->pid() > 0) {
+      ASSERT_TRUE(vpsd_->wait_exit());
+    }
+    restart_vpsd();
+  }
+  // Whatever happened before: a whole life has to work now, and leave nothing (TearDown looks).
+  void whole_life(const std::string& id) {
+    if (vpsd_->ctl({"show", id}).code == 0) ctl({"destroy", "--force", id});
+    make_vps(id);
+    EXPECT_EQ(ctl({"exec", id, "--", "echo", "works"}).out, "works\n");
+    ctl({"set", id, "ram=96M"});
+    ctl({"stop", id});
+    ctl({"destroy", id});
+  }
+};
+
+}  // namespace vps::test
