@@ -50,7 +50,7 @@ image_package() {
   apt-cache depends "$1" 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[0-9].*-cloud-amd64\)$/\1/p' | head -1
 }
 package=$(image_package "$meta")
-[ -n "$package" ] || package=$(apt-cache pkgnames "linux-image-$kernel." | grep -E "^linux-image-$kernel[.0-9+a-z-]*-cloud-amd64$" | sort -V | tail -1)
+[ -n "$package" ] || package=$(apt-cache pkgnames "linux-image-$kernel." | grep -E "^linux-image-${kernel}[.0-9+a-z-]*-cloud-amd64$" | sort -V | tail -1)
 [ -n "$package" ] || die "the package archive has no cloud kernel $kernel"
 kdir=$cache/$package
 if [ ! -f "$kdir/ok" ]; then
