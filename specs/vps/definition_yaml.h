@@ -40,6 +40,8 @@ struct Change {
 };
 // Which keys differ; sorted by key.
 std::vector<Change> diff_definitions(const Definition& from, const Definition& to);
+// `in_force` with every key of `wanted` that takes effect at once; the others stay as they are until the next start.
+Definition with_live_keys(Definition in_force, const Definition& wanted);
 
 // Every key, in the order of the file: for completion and documentation.
 struct KeyInfo {

@@ -38,4 +38,10 @@ std::vector<Change> diff_definitions(const Definition& from, const Definition& t
   return changes;
 }
 
+Definition with_live_keys(Definition in_force, const Definition& wanted) {
+  for (const auto& row : schema::rows())
+    if (!row.has(schema::kNextStart) && !row.has(schema::kShorthand)) row.copy(in_force, wanted);
+  return in_force;
+}
+
 }  // namespace vps

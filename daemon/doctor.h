@@ -1,0 +1,28 @@
+// `vpsctl doctor`: what this host can and cannot do, each finding with what to do about it. Reads only.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/services.h"
+
+namespace vps::daemon {
+
+enum class FindingStatus { kOk, kWarning, kError };
+std::string_view finding_status_name(FindingStatus status);  // "ok" "warning" "error"
+
+struct Finding {
+  std::string check;
+  FindingStatus status = FindingStatus::kOk;
+  std::string message;
+  std::string fix;  // empty when ok
+};
+
+// Where the facts are read; tests pass trees of their own.
+struct DoctorRoots {
+  std::string proc = "/proc";
+};
+std::vector<Finding> examine_host(const Services& services, const DoctorRoots& roots = {});
+
+}  // namespace vps::daemon

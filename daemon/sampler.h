@@ -1,0 +1,32 @@
+// Live figures of VPSes: read on demand, and once per interval for all running ones so that lists need not touch a
+// thousand cgroups. Thread-safe.
+#pragma once
+
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "daemon/container.h"
+#include "daemon/services.h"
+
+namespace vps::daemon {
+
+class Sampler {
+ public:
+  explicit Sampler(Services& services) : services_(services) {}
+
+  // From now on every `config.stats_interval`.
+  void start();
+  // Reads now and remembers; kWrongState when it does not run.
+  Result<Sample> sample(const ContainerPtr& container);
+
+ private:
+  void schedule();
+  void sample_all();
+
+  Services& services_;
+  std::atomic<bool> busy_ = false;
+};
+
+}  // namespace vps::daemon

@@ -1,0 +1,249 @@
+#include <sys/utsname.h>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "base/undo.h"
+#include "daemon/failpoints.h"
+#include "daemon/lifecycle.h"
+#include "specs/oci/json.h"
+#include "specs/vps/definition_yaml.h"
+#include "storage/disk.h"
+
+namespace vps::daemon {
+namespace {
+
+using std::chrono::milliseconds;
+constexpr mode_t kPrivate = 0700;
+// From the spawn until init runs: mounts and limits, no boot. Beyond it something hangs.
+constexpr milliseconds kStartTime{60'000};
+
+Result<> write_run_files(const VpsPaths& paths, const StartPlan& plan) {
+  VPS_TRY(write_file_atomic(paths.bundle_config, oci::format_spec(plan.compiled.spec), 0600));
+  VPS_TRY(write_file_atomic(paths.plan, supervisor::format_plan(plan.plan), 0600));
+  return write_file_atomic(paths.run_dir + "/active.yaml", format_definition(plan.definition), 0600);
+}
+
+// Back from "starting" when nothing has been spawned.
+void start_refused(const ContainerPtr& container, const Error& error) {
+  {
+    std::scoped_lock lock(container->mutex);
+    auto& facts = container->facts;
+    if (facts.state == State::kStarting) facts.state = State::kFailed;
+    facts.error = error.to_string();
+    facts.active.reset();
+  }
+  container->changed.notify_all();
+}
+
+// Until its init runs, or the run has ended.
+Result<> wait_running(Services& services, const ContainerPtr& container) {
+  std::unique_lock lock(container->mutex);
+  const std::uint64_t run = container->run;
+  bool moved = container->changed.wait_for(lock, services.shutdown.get_token(), kStartTime, [&] {
+    return container->run != run || container->facts.state != State::kStarting;
+  });
+  const auto& facts = container->facts;
+  if (facts.state == State::kRunning || facts.state == State::kPaused) return {};
+  if (!moved && services.shutdown.stop_requested()) return fail(Code::kFailed, "vpsd is going away");
+  if (!moved) return fail(Code::kTimedOut, "its init did not run within {}", format_duration(kStartTime));
+  if (facts.status && facts.status->has_error) return std::unexpected(facts.status->error);
+  if (facts.status && facts.state == State::kStopped) return {};  // it ran and has ended already: the exit tells
+  return fail(Code::kFailed, "{}", facts.error.empty() ? "it was stopped meanwhile" : facts.error);
+}
+
+}  // namespace
+
+Result<StartPlan> plan_start(Services& services, const VpsPaths& paths, const Definition& definition, IdRange ids) {
+  StartPlan start;
+  start.definition = definition;
+  auto use = VPS_TRY(check_template(services, definition, paths.disk));
+  start.init_path = use.init.path;
+  CompileInput input;
+  input.definition = definition;
+  if (input.definition.init.empty()) input.definition.init = {use.init.path};
+  input.ids = ids;
+  input.rootfs = storage::rootfs_plan(paths.disk, services.templates.rootfs_path(definition.template_name), definition.disk);
+  input.host = services.facts;
+  input.roots = services.config.roots;
+  start.compiled = VPS_TRY_CTX("compile its definition", compile_vps(input));
+
+  auto& plan = start.plan;
+  plan.id = definition.id;
+  plan.init_kind = storage::init_kind_name(use.init.kind);
+  plan.rootfs = start.compiled.rootfs;
+  plan.ids = ids;
+  plan.notify_ready = use.init.kind == storage::InitKind::kSystemd;
+  plan.cgroup_payload = paths.cgroup_payload;
+  plan.cgroup_supervisor = paths.cgroup_supervisor;
+  plan.console_log = paths.console_log;
+  plan.run_state = paths.run_state;
+  plan.socket = paths.supervisor_socket;
+  plan.host_dir = paths.host_dir;
+  plan.config = paths.bundle_config;
+  plan.seccomp_cache = services.config.roots.state + "/cache/seccomp";
+  plan.etc_files = {"/etc/hostname=" + (definition.hostname.empty() ? definition.id : definition.hostname) + "\n"};
+
+  if (start.compiled.spec.linux_ && start.compiled.spec.linux_->resources)
+    for (const auto& limit : cgroups::Group::explain(services.host, *start.compiled.spec.linux_->resources))
+      if (limit.kind != cgroups::Enforcement::Kind::kEnforced)
+        start.warnings.push_back(fmt::format("{} {} is {}: {}", limit.limit, limit.value,
+                                             limit.kind == cgroups::Enforcement::Kind::kUnavailable ? "not available on this host"
+                                                                                                     : "accounted only",
+                                             limit.reason));
+  if (auto reason = storage::explain_disk(definition.disk); !reason.empty())
+    start.warnings.push_back(fmt::format("disk.size is not enforced: {}", reason));
+  return start;
+}
+
+Result<> start_vps(Services& services, Monitor& monitor, const ContainerPtr& container, Operation& operation) {
+  const auto& paths = container->paths;
+  Definition definition;
+  IdRange ids;
+  {
+    std::scoped_lock lock(container->mutex);
+    auto& facts = container->facts;
+    if (facts.broken || facts.doomed) return fail(Code::kWrongState, "cannot start: {}", facts.error);
+    facts.state = VPS_TRY(apply_transition(facts.state, Transition::kStart));
+    facts.error.clear();
+    facts.status.reset();
+    container->stop_asked = false;
+    ++container->run;
+    container->run_began = std::chrono::steady_clock::now();
+    definition = facts.definition;
+    ids = facts.record.ids;
+  }
+  container->changed.notify_all();
+  UndoStack undo;
+  undo.push("run", [&] {
+    if (auto done = set_wanted(*container, false); !done) log::error("vps {}: {}", container->id, done.error().to_string());
+    if (auto done = tear_down(services, container); !done) log::error("vps {}: {}", container->id, done.error().to_string());
+  });
+
+  bool spawned = false;
+  auto begun = [&]() -> Result<> {
+    VPS_TRY(step("daemon.start.check"));
+    operation.progress("plan", 5);
+    auto start = VPS_TRY(plan_start(services, paths, definition, ids));
+    for (const auto& warning : start.warnings) operation.warn(warning);
+    VPS_TRY(step("daemon.start.compile"));
+    // What an earlier run may have left (sub-cgroups of its systemd, for one) must not meet this one.
+    VPS_TRY_CTX("remove what the last run left", tear_down(services, container));
+
+    operation.progress("write its files", 20);
+    VPS_TRY(make_dirs(paths.run_dir, kPrivate));
+    VPS_TRY(remove_file(paths.run_state));
+    VPS_TRY(make_dirs(paths.host_dir, 0755));
+    VPS_TRY(make_dirs(start.plan.seccomp_cache, kPrivate));
+    VPS_TRY(step("daemon.start.directory"));
+    VPS_TRY(write_run_files(paths, start));
+    VPS_TRY(step("daemon.start.files"));
+    VPS_TRY(set_wanted(*container, true));
+    VPS_TRY(step("daemon.start.wanted"));
+    {
+      std::scoped_lock lock(container->mutex);
+      container->facts.active = definition;
+      container->facts.limits.clear();
+      container->facts.init_kind = start.plan.init_kind;
+      container->facts.init_path = start.init_path;
+      container->teardown_due = true;
+    }
+
+    operation.progress("launch", 40);
+    auto client = VPS_TRY(supervisor::Client::spawn(services.supervisor.get(), paths.plan));
+    spawned = true;
+    monitor.attach(container, std::move(client));
+    return step("daemon.start.spawn");
+  }();
+  if (!begun && !spawned) {
+    undo.rollback();
+    start_refused(container, begun.error());
+    services.ledger->append("vps.failed", container->id, begun.error().to_string());
+    return begun;
+  }
+  if (begun) begun = wait_running(services, container);
+  if (begun) begun = step("daemon.start.running");
+  if (begun || services.shutdown.stop_requested()) {
+    undo.commit();  // vpsd going away does not touch what has been launched
+    return begun;
+  }
+  // It may hang somewhere on its way: end it, so that a failed start leaves nothing.
+  (void)kill_vps(services, monitor, container);
+  undo.rollback();
+  bool said = false;
+  {
+    std::scoped_lock lock(container->mutex);
+    said = container->facts.state == State::kFailed;
+    container->facts.state = State::kFailed;
+    container->facts.error = begun.error().to_string();
+  }
+  if (!said) services.ledger->append("vps.failed", container->id, begun.error().to_string());
+  return begun;
+}
+
+Result<> wait_ready(Services& services, const ContainerPtr& container, Milliseconds timeout, Operation& operation) {
+  operation.progress("wait until it is ready", 70);
+  operation.allow_cancel(true);
+  auto stop = operation.token();
+  (void)services;
+  std::unique_lock lock(container->mutex);
+  const std::uint64_t run = container->run;
+  const auto& facts = container->facts;
+  auto over = [&] { return container->run != run || !is_running(facts.state) || facts.state == State::kStopping; };
+  container->changed.wait_for(lock, stop, timeout, [&] { return over() || (facts.status && facts.status->ready); });
+  if (over()) {
+    std::string why = facts.status && !is_running(facts.state) ? facts.error : std::string();
+    return fail(Code::kWrongState, "it ended before it was ready{}{}", why.empty() ? "" : ": ", why);
+  }
+  if (facts.status && facts.status->ready) return {};
+  if (stop.stop_requested()) return fail(Code::kFailed, "cancelled; it goes on starting");
+  std::string text = facts.status ? facts.status->status_text : std::string();
+  return fail(Code::kTimedOut, "not ready after {}{}{}; it goes on starting", format_duration(timeout), text.empty() ? "" : ": ",
+              text);
+}
+
+std::vector<std::string> describe_start(const Services& services, const StartPlan& start) {
+  std::vector<std::string> steps;
+  const auto& plan = start.plan;
+  auto add = [&]<class... Args>(fmt::format_string<Args...> format, Args&&... args) {
+    steps.push_back(fmt::format(format, std::forward<Args>(args)...));
+  };
+  add("check template {}: init is {} ({})", start.definition.template_name, start.init_path, plan.init_kind);
+  add("write {} and plan.json", plan.config);
+  add("spawn the supervisor {}", services.config.supervisor);
+  add("make the cgroups {} and {}", plan.cgroup_payload, plan.cgroup_supervisor);
+  if (start.compiled.spec.linux_ && start.compiled.spec.linux_->resources)
+    for (const auto& limit : cgroups::Group::explain(services.host, *start.compiled.spec.linux_->resources)) {
+      if (limit.kind == cgroups::Enforcement::Kind::kEnforced) {
+        add("limit {} = {} by {}", limit.limit, limit.value, limit.file);
+      } else {
+        add("cannot enforce {} = {}: {}", limit.limit, limit.value, limit.reason);
+      }
+    }
+  if (plan.rootfs.upper.empty()) {
+    add("use {} as its root", plan.rootfs.lower.empty() ? "" : plan.rootfs.lower.front());
+  } else {
+    std::string lower;
+    for (const auto& each : plan.rootfs.lower) lower += (lower.empty() ? "" : ":") + each;
+    add("mount an overlay of {} over {}{}", plan.rootfs.upper, lower, plan.rootfs.idmapped ? ", layers idmapped" : "");
+  }
+  std::string namespaces;
+  if (start.compiled.spec.linux_)
+    for (const auto& each : start.compiled.spec.linux_->namespaces) namespaces += (namespaces.empty() ? "" : ", ") + each.type;
+  add("clone pid 1 into new namespaces: {}", namespaces);
+  if (plan.ids.size != 0) {
+    add("map ids 0..{} to {}..{} of the host", plan.ids.size - 1, plan.ids.base, plan.ids.base + (plan.ids.size - 1));
+  } else {
+    add("no user namespace: root inside is root of the host");
+  }
+  for (const auto& mount : start.compiled.spec.mounts) add("mount {} on {} ({})", mount.source, mount.destination, mount.type);
+  if (start.compiled.spec.linux_ && start.compiled.spec.linux_->seccomp)
+    add("load the seccomp profile {}", start.definition.security.seccomp);
+  std::string command;
+  if (start.compiled.spec.process)
+    for (const auto& each : start.compiled.spec.process->args) command += (command.empty() ? "" : " ") + each;
+  add("execute {}", command);
+  if (plan.notify_ready) add("it is ready when it says READY=1");
+  return steps;
+}
+
+}  // namespace vps::daemon
