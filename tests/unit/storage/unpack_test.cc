@@ -324,6 +324,17 @@ TEST_F(UnpackTest, LateModesDoNotFollowSwappedLinks) {
   EXPECT_EQ(st.st_mode & 07777, 0700u);
 }
 
+TEST_F(UnpackTest, LateModesDoNotFollowLinksInsideEither) {
+  auto result = unpack_raw({{.name = "keep", .type = '5', .mode = 0700},
+                            {.name = "t1/d", .type = '5'},
+                            {.name = "t2", .type = '5'},
+                            {.name = "l", .type = '2', .link = "t1"},
+                            {.name = "l/d", .type = '5', .mode = 0777},
+                            {.name = "t2/d", .type = '2', .link = "../keep"},
+                            {.name = "l", .type = '2', .link = "t2"}});
+  expect_error(result, Code::kFailed, {"l/d"});
+}
+
 TEST_F(UnpackTest, RefusesBadNames) {
   const std::string long_name(256, 'n');
   expect_error(unpack_raw({{.name = "x", .type = 'x', .content = pax_record("path", long_name)}, {.name = "s"}}), Code::kUsage,
