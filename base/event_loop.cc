@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 
 namespace vps {
 
@@ -16,25 +17,37 @@ Result<EventLoop> EventLoop::create() {
   return EventLoop(UniqueFd(fd));
 }
 
+namespace {
+
+// A descriptor number closed and opened again within one round of callbacks must not get the old one's events.
+std::uint64_t tag(int fd, std::uint32_t generation) {
+  return static_cast<std::uint64_t>(generation) << 32 | static_cast<std::uint32_t>(fd);
+}
+
+}  // namespace
+
 Result<> EventLoop::add(int fd, std::uint32_t events, Handler handler) {
+  Watch watch{++next_generation_, std::make_shared<Handler>(std::move(handler))};
   epoll_event event{};
   event.events = events;
-  event.data.fd = fd;
+  event.data.u64 = tag(fd, watch.generation);
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return fail_errno(errno, "watch descriptor {}", fd);
-  handlers_[fd] = std::make_shared<Handler>(std::move(handler));
+  watches_[fd] = std::move(watch);
   return {};
 }
 
 Result<> EventLoop::modify(int fd, std::uint32_t events) {
+  auto watch = watches_.find(fd);
+  if (watch == watches_.end()) return fail_errno(ENOENT, "watch descriptor {}", fd);
   epoll_event event{};
   event.events = events;
-  event.data.fd = fd;
+  event.data.u64 = tag(fd, watch->second.generation);
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) != 0) return fail_errno(errno, "watch descriptor {}", fd);
   return {};
 }
 
 void EventLoop::remove(int fd) {
-  if (handlers_.erase(fd) != 0) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+  if (watches_.erase(fd) != 0) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
 }
 
 EventLoop::TimerId EventLoop::after(std::chrono::milliseconds delay, std::function<void()> handler) {
@@ -56,6 +69,7 @@ Result<> EventLoop::handle_signals(const std::vector<int>& signals, std::functio
   if (::sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return fail_errno(errno, "block signals");
   int fd = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
   if (fd < 0) return fail_errno(errno, "signalfd");
+  if (signal_fd_) remove(signal_fd_.get());
   signal_fd_.reset(fd);
   return add(fd, EPOLLIN, [fd, handler = std::move(handler)](std::uint32_t) {
     signalfd_siginfo info{};
@@ -76,13 +90,15 @@ Result<> EventLoop::step(std::chrono::milliseconds timeout) {
     wait = wait.count() < 0 ? due : std::min(wait, due);
   }
   std::array<epoll_event, 32> events{};
-  int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), static_cast<int>(wait.count()));
+  int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), static_cast<int>(std::min<std::int64_t>(wait.count(), INT_MAX)));
   if (count < 0 && errno != EINTR) return fail_errno(errno, "epoll_wait");
   for (int i = 0; i < count; ++i) {
-    auto it = handlers_.find(events[static_cast<std::size_t>(i)].data.fd);
-    if (it == handlers_.end()) continue;  // removed by an earlier callback of this round
-    auto handler = it->second;            // keeps it alive if it removes itself
-    (*handler)(events[static_cast<std::size_t>(i)].events);
+    const auto& event = events[static_cast<std::size_t>(i)];
+    auto watch = watches_.find(static_cast<int>(event.data.u64 & 0xffffffff));
+    // Removed, or removed and added anew, by an earlier callback of this round.
+    if (watch == watches_.end() || watch->second.generation != event.data.u64 >> 32) continue;
+    auto handler = watch->second.handler;  // keeps it alive if it removes itself
+    (*handler)(event.events);
   }
   auto now = Clock::now();
   while (!timers_.empty() && timers_.begin()->due <= now) {

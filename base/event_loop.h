@@ -50,7 +50,12 @@ class EventLoop {
   };
   UniqueFd epoll_;
   UniqueFd signal_fd_;
-  std::map<int, std::shared_ptr<Handler>> handlers_;
+  struct Watch {
+    std::uint32_t generation = 0;
+    std::shared_ptr<Handler> handler;
+  };
+  std::map<int, Watch> watches_;
+  std::uint32_t next_generation_ = 0;
   std::set<Timer> timers_;
   std::map<TimerId, std::function<void()>> timer_handlers_;
   TimerId next_timer_ = 1;

@@ -43,8 +43,10 @@ Result<int> errno_by_name(std::string_view name) {
 
 }  // namespace
 
-Result<> configure(std::string_view spec) {
-  points().clear();
+namespace {
+
+Result<std::vector<std::unique_ptr<Point>>> parse(std::string_view spec) {
+  std::vector<std::unique_ptr<Point>> list;
   while (!spec.empty()) {
     auto end = spec.find(';');
     std::string_view item = spec.substr(0, end);
@@ -58,6 +60,7 @@ Result<> configure(std::string_view spec) {
       point->pass = VPS_TRY(parse_u64(name.substr(star + 1)));
       name = name.substr(0, star);
     }
+    if (name.empty()) return fail(Code::kUsage, "failpoint '{}' has no name", item);
     point->name = name;
     std::string_view action = item.substr(equals + 1);
     std::string_view argument;
@@ -76,8 +79,17 @@ Result<> configure(std::string_view spec) {
     } else {
       return fail(Code::kUsage, "unknown failpoint action '{}'", action);
     }
-    points().push_back(std::move(point));
+    list.push_back(std::move(point));
   }
+  return list;
+}
+
+}  // namespace
+
+Result<> configure(std::string_view spec) {
+  points().clear();
+  any_points = false;
+  points() = VPS_TRY(parse(spec));
   any_points = !points().empty();
   return {};
 }

@@ -30,7 +30,11 @@ struct RemovalLevel {
 Result<RemovalLevel> remove_files(int fd, const std::string& name, dev_t device) {
   struct stat st{};
   if (::fstat(fd, &st) != 0) return fail_errno(errno, "stat {}", name);
-  if (st.st_dev != device) return fail(Code::kBusy, "remove {}: another file system is mounted there", name);
+  // A bind mount of the same file system has the same device; what is behind it is not ours to remove either.
+  struct statx more{};
+  if (::statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &more) != 0) return fail_errno(errno, "stat {}", name);
+  if (st.st_dev != device || (more.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0)
+    return fail(Code::kBusy, "remove {}: a file system is mounted there", name);
   RemovalLevel level{name, st.st_dev, st.st_ino, {}};
   for (auto& child : VPS_TRY_CTX(name, list_dir_at(fd))) {
     if (::unlinkat(fd, child.c_str(), 0) == 0 || errno == ENOENT) continue;
@@ -203,6 +207,18 @@ Result<> write_file_atomic_at(int dirfd, const std::string& name, std::string_vi
   return {};
 }
 
+Result<> remove_leftover_temporaries(const std::string& directory) {
+  auto dir = open_dir(directory);
+  if (!dir) {
+    if (dir.error().err() == ENOENT) return {};
+    return std::unexpected(std::move(dir).error());
+  }
+  for (const auto& name : VPS_TRY(list_dir_at(dir->get())))
+    if (name.starts_with(".tmp-") && ::unlinkat(dir->get(), name.c_str(), 0) != 0 && errno != ENOENT && errno != EISDIR)
+      return fail_errno(errno, "remove {}/{}", directory, name);
+  return {};
+}
+
 Result<> fsync_dir(const std::string& path) {
   auto fd = VPS_TRY(open_dir(path));
   if (::fsync(fd.get()) != 0) return fail_errno(errno, "fsync {}", path);
@@ -249,8 +265,10 @@ Result<std::vector<std::string>> list_dir_at(int dirfd) {
   if (!dir) return fail_errno(errno, "read directory");
   (void)own.release();
   std::vector<std::string> names;
-  errno = 0;
-  while (const dirent* entry = ::readdir(dir.get())) {
+  while (true) {
+    errno = 0;  // at the end readdir leaves it alone, on failure it sets it
+    const dirent* entry = ::readdir(dir.get());
+    if (entry == nullptr) break;
     std::string_view name = entry->d_name;
     if (name != "." && name != "..") names.emplace_back(name);
   }
@@ -260,13 +278,17 @@ Result<std::vector<std::string>> list_dir_at(int dirfd) {
 }
 
 Result<> remove_tree(const std::string& path) {
+  std::string clean = path;
+  while (clean.size() > 1 && clean.ends_with('/')) clean.pop_back();
+  auto name = name_of(clean);
+  if (name.empty() || name == "." || name == "..") return fail(Code::kUsage, "will not remove '{}'", path);
   struct stat st{};
-  if (::lstat(path.c_str(), &st) != 0) {
+  if (::lstat(clean.c_str(), &st) != 0) {
     if (errno == ENOENT) return {};
     return fail_errno(errno, "remove {}", path);
   }
-  auto parent = VPS_TRY(open_path(parent_of(path), O_PATH | O_DIRECTORY));
-  return remove_tree_at(parent.get(), name_of(path), st.st_dev);
+  auto parent = VPS_TRY(open_path(parent_of(clean), O_PATH | O_DIRECTORY));
+  return remove_tree_at(parent.get(), name, st.st_dev);
 }
 
 Result<> remove_file(const std::string& path) {
@@ -293,9 +315,10 @@ std::string random_hex(std::size_t bytes) {
   }
   constexpr char kDigits[] = "0123456789abcdef";
   std::string text;
-  for (unsigned char c : raw) {
-    text += kDigits[c >> 4];
-    text += kDigits[c & 15];
+  for (char c : raw) {
+    auto byte = static_cast<unsigned char>(c);
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15];
   }
   return text;
 }

@@ -40,9 +40,11 @@ Result<> write_all(int fd, std::string_view data);
 Result<> write_kernel_file_at(int dirfd, const std::string& path, std::string_view data);
 
 // temp file, fsync, rename over `path`, fsync of the directory: a reader sees the old or the new content, also after a
-// crash. Leftover temporaries are named ".tmp-<name>-*".
+// crash. A crash may leave a temporary ".tmp-<name>-*" behind, which no reader looks at.
 Result<> write_file_atomic(const std::string& path, std::string_view data, mode_t mode = 0644);
 Result<> write_file_atomic_at(int dirfd, const std::string& name, std::string_view data, mode_t mode = 0644);
+// For recovery, while nobody writes there: removes the temporaries in `directory` (not below). No directory is success.
+Result<> remove_leftover_temporaries(const std::string& directory);
 Result<> fsync_dir(const std::string& path);
 
 Result<> make_dirs(const std::string& path, mode_t mode = 0755);  // like mkdir -p
@@ -51,7 +53,8 @@ Result<std::string> read_link_at(int dirfd, const std::string& path);
 Result<std::vector<std::string>> list_dir(const std::string& path);  // names without . and .., sorted
 Result<std::vector<std::string>> list_dir_at(int dirfd);
 
-// Removes a tree without following symlinks and without leaving its file system. Already gone is success.
+// Removes a tree of any depth without following symlinks. A mount point in it (bind mounts too) is kBusy; what stands
+// before it is gone by then. Already gone is success; "/", "." and ".." at the end of the path are refused.
 Result<> remove_tree(const std::string& path);
 Result<> remove_file(const std::string& path);  // already gone is success
 

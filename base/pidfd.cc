@@ -73,7 +73,8 @@ Result<unsigned long long> process_start_time(pid_t pid) {
     if (pos == std::string::npos) return fail(Code::kFailed, "cannot parse /proc/{}/stat", pid);
   }
   unsigned long long ticks = 0;
-  std::from_chars(text.data() + pos + 1, text.data() + text.size(), ticks);
+  auto [end, error] = std::from_chars(text.data() + pos + 1, text.data() + text.size(), ticks);
+  if (error != std::errc()) return fail(Code::kFailed, "cannot parse /proc/{}/stat", pid);
   return ticks;
 }
 

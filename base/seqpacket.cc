@@ -71,7 +71,9 @@ Result<UniqueFd> Seqpacket::listen(const std::string& path, mode_t mode) {
 }
 
 Result<Seqpacket> Seqpacket::accept(int listener) {
-  int fd = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+  int fd = -1;
+  do fd = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+  while (fd < 0 && errno == EINTR);
   if (fd < 0) return fail_errno(errno, "accept");
   return Seqpacket(UniqueFd(fd));
 }
@@ -144,6 +146,7 @@ Result<PeerCredentials> Seqpacket::peer() const {
 
 Result<> Seqpacket::set_nonblocking(bool on) const {
   int flags = ::fcntl(fd_.get(), F_GETFL);
+  if (flags < 0) return fail_errno(errno, "read socket flags");
   flags = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
   if (::fcntl(fd_.get(), F_SETFL, flags) != 0) return fail_errno(errno, "set socket flags");
   return {};

@@ -46,6 +46,7 @@ Result<std::uint64_t> scaled(const Number& number, std::uint64_t unit, std::stri
       return fail(Code::kUsage, "{} '{}' is too large", what, text);
     return number.whole * unit;
   }
+  if (unit == 1) return fail(Code::kUsage, "{} '{}' is not a whole number", what, text);
   double value = std::round(number.value * static_cast<double>(unit));
   constexpr double kLimit = 18446744073709549568.0;  // the largest double below 2^64
   if (value > kLimit) return fail(Code::kUsage, "{} '{}' is too large", what, text);
@@ -163,7 +164,8 @@ std::string human_size(Bytes size) {
   constexpr std::array<std::string_view, 6> kNames = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
   double value = static_cast<double>(size.value);
   std::size_t i = 0;
-  while (value >= 1024 && i + 1 < kNames.size()) {
+  constexpr double kRoundsUp = 1023.95;  // would print as 1024.0
+  while (value >= kRoundsUp && i + 1 < kNames.size()) {
     value /= 1024;
     ++i;
   }
