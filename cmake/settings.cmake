@@ -24,6 +24,10 @@ if(VPS_SANITIZE)
   target_compile_options(vps_settings INTERFACE -fsanitize=${VPS_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(vps_settings INTERFACE -fsanitize=${VPS_SANITIZE})
 endif()
+if(VPS_FUZZ)
+  # The code under test must be instrumented as well as the target, or libFuzzer sees none of its branches.
+  target_compile_options(vps_settings INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
   target_compile_options(vps_settings INTERFACE -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
                                                 -ffunction-sections -fdata-sections)

@@ -1,5 +1,7 @@
 #include "specs/vps/schema.h"
 
+#include <numeric>
+
 #include "specs/vps/checks.h"
 
 namespace vps::schema {
@@ -165,21 +167,20 @@ constexpr std::array kRows = {
 
 #undef VPS_FIELD
 
+// Optimal string alignment: insert, delete, replace and swap of neighbours cost one each. Three rows are all it looks at.
 std::size_t distance(std::string_view a, std::string_view b) {
-  // Optimal string alignment: insert, delete, replace and swap of neighbours cost one each.
-  std::vector<std::vector<std::size_t>> cost(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
-  for (std::size_t i = 0; i <= a.size(); ++i) {
-    for (std::size_t j = 0; j <= b.size(); ++j) {
-      if (i == 0 || j == 0) {
-        cost[i][j] = i + j;
-        continue;
-      }
-      cost[i][j] = std::min({cost[i - 1][j] + 1, cost[i][j - 1] + 1, cost[i - 1][j - 1] + (a[i - 1] != b[j - 1] ? 1 : 0)});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-        cost[i][j] = std::min(cost[i][j], cost[i - 2][j - 2] + 1);
+  std::vector<std::size_t> before(b.size() + 1), above(b.size() + 1), row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::swap(before, above);
+    std::swap(above, row);
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      row[j] = std::min({above[j] + 1, row[j - 1] + 1, above[j - 1] + (a[i - 1] != b[j - 1] ? 1 : 0)});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) row[j] = std::min(row[j], before[j - 2] + 1);
     }
   }
-  return cost[a.size()][b.size()];
+  return row[b.size()];
 }
 
 std::string squeezed(std::string_view text) {  // boot_order, BootOrder and boot-order are one slip
@@ -205,7 +206,9 @@ std::string suggestion(std::string_view key, std::span<const std::string> known)
   std::size_t least = std::max<std::size_t>(1, std::min<std::size_t>(2, key.size() / 3)) + 1;
   auto wanted = squeezed(key);
   for (const auto& candidate : known) {
-    auto cost = distance(wanted, squeezed(candidate));
+    auto other = squeezed(candidate);
+    if (other.size() + least <= wanted.size() || wanted.size() + least <= other.size()) continue;
+    auto cost = distance(wanted, other);
     if (cost < least) {
       least = cost;
       best = candidate;

@@ -25,6 +25,14 @@ struct Node {
   };
   struct Member;
 
+  // Defined where Member is complete: vector's own need that.
+  Node();
+  Node(const Node&);
+  Node(Node&&) noexcept;
+  Node& operator=(const Node&);
+  Node& operator=(Node&&) noexcept;
+  ~Node();
+
   Kind kind = Kind::kNull;
   std::string text;  // kText, kNumber, kBool
   std::vector<Node> items;

@@ -111,6 +111,13 @@ void print_block(const Node& map, int level, std::string& out) {
 
 }  // namespace
 
+Node::Node() = default;
+Node::Node(const Node&) = default;
+Node::Node(Node&&) noexcept = default;
+Node& Node::operator=(const Node&) = default;
+Node& Node::operator=(Node&&) noexcept = default;
+Node::~Node() = default;
+
 bool Node::operator==(const Node& other) const {
   auto same = [](const Member& a, const Member& b) { return a.key == b.key && a.value == b.value; };
   return kind == other.kind && text == other.text && items == other.items &&

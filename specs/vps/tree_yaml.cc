@@ -27,7 +27,7 @@ class Builder : public YAML::EventHandler {
   [[nodiscard]] const std::optional<Refusal>& refusal() const { return refusal_; }
 
   void OnDocumentStart(const YAML::Mark& mark) override {
-    if (++documents_ > 1) refuse(mark, "a second document is not allowed");
+    if (++documents_ > 1) refuse(mark, "nothing may follow the first document");
   }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t) override {
@@ -159,8 +159,8 @@ Result<Node> parse_yaml(std::string_view text, std::string_view file_name) {
     std::istringstream stream(whole);
     YAML::Parser parser(stream);
     Builder builder;
-    while (parser.HandleNextDocument(builder)) {
-    }
+    // Twice and no more: at a stray bracket yaml-cpp finds one empty document after the other, without end.
+    if (parser.HandleNextDocument(builder)) parser.HandleNextDocument(builder);
     if (builder.refusal()) return refuse_text(file_name, builder.refusal()->line, builder.refusal()->message);
     Node root = builder.take();
     if (root.line > std::ranges::count(text, '\n') + (text.ends_with('\n') ? 0 : 1)) root.line = 0;  // our own end mark

@@ -143,7 +143,7 @@ TEST(DefinitionYaml, RandomDefinitionsRoundTrip) {
     for (auto left = number(0, 6); left > 0; --left) out += kPieces[number(0, kPieces.size() - 1)];
     return out;
   };
-  for (int i = 0; i < 1000; ++i) {
+  for (int i = 0; i < 300; ++i) {
     Definition d = chance() ? full_definition() : small_definition();
     d.environment.clear();
     for (auto left = number(0, 3); left > 0; --left) d.environment["V" + std::to_string(left)] = text();
