@@ -80,13 +80,8 @@ void Monitor::drain(const ContainerPtr& container) {
 }
 
 void Monitor::report_incidents(const Container& container, const Status& status) {
-  for (const auto& incident : status.incidents) {
-    bool oom = incident.find("\"oom\"") != std::string::npos;
-    services_.ledger->append(oom ? "vps.oom" : "vps.pids-limit", container.id,
-                             oom ? "a process was killed: the memory limit was reached"
-                                 : "a fork was refused: the limit of processes was reached",
-                             incident);
-  }
+  for (const auto& incident : status.incidents)
+    services_.ledger->append("vps." + incident.kind, container.id, incident.message, incident.data);
 }
 
 void Monitor::on_status(const ContainerPtr& container, const Status& status) {

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
+#include "base/units.h"
 
 namespace vps::supervisor {
 namespace {
@@ -58,6 +59,15 @@ std::optional<OomVictim> parse_oom_record(std::string_view record, std::string_v
   return victim;
 }
 
+bool is_fork_rejection(std::string_view record, std::string_view cgroup_path) {
+  constexpr std::string_view kText = "fork rejected by pids controller in ";
+  auto at = record.find(kText);
+  if (at == std::string_view::npos) return false;
+  auto group = record.substr(at + kText.size());
+  group = group.substr(0, group.find('\n'));
+  return group.starts_with(cgroup_path) && (group.size() == cgroup_path.size() || group[cgroup_path.size()] == '/');
+}
+
 std::vector<OomVictim> read_oom_victims(const std::string& kmsg_path, std::string_view cgroup_path, std::uint64_t after_sequence) {
   std::vector<OomVictim> victims;
   for_each_record(kmsg_path, [&](std::string_view record) {
@@ -71,6 +81,15 @@ std::uint64_t last_kmsg_sequence(const std::string& kmsg_path) {
   std::uint64_t last = 0;
   for_each_record(kmsg_path, [&](std::string_view record) { last = sequence_of(record); });
   return last;
+}
+
+std::string describe(const Incident& incident) {
+  if (incident.kind == "oom") {
+    std::string who = incident.process.empty() ? std::string("a process") : fmt::format("{} (pid {})", incident.process, incident.pid);
+    return fmt::format("{} was killed: memory limit {} reached ({})", who, format_size(Bytes{incident.value}), incident.file);
+  }
+  return fmt::format("{} refused: limit of {} processes reached ({})",
+                     incident.count == 1 ? "a fork was" : fmt::format("{} forks were", incident.count), incident.value, incident.file);
 }
 
 std::string to_json(const Incident& incident) {

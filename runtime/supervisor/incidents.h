@@ -20,6 +20,9 @@ struct OomVictim {
 // pid=77,uid=0") if it tells of a kill by the limit of `cgroup_path` ("/vps/101/payload") or of a group below it.
 std::optional<OomVictim> parse_oom_record(std::string_view record, std::string_view cgroup_path);
 
+// "cgroup: fork rejected by pids controller in /vps/101/payload": said once per group, at its first refusal.
+bool is_fork_rejection(std::string_view record, std::string_view cgroup_path);
+
 // All victims in the kernel log after `after_sequence`.
 std::vector<OomVictim> read_oom_victims(const std::string& kmsg_path, std::string_view cgroup_path, std::uint64_t after_sequence);
 std::uint64_t last_kmsg_sequence(const std::string& kmsg_path);
@@ -34,5 +37,6 @@ struct Incident {
   std::uint64_t count = 0;  // since the last one of this kind
 };
 std::string to_json(const Incident& incident);
+std::string describe(const Incident& incident);  // one line for people
 
 }  // namespace vps::supervisor

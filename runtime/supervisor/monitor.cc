@@ -1,5 +1,6 @@
 #include "runtime/supervisor/monitor.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -268,6 +269,7 @@ void Monitor::watch_limits() {
   auto watches = group_->watches();
   if (!watches) return;
   watches_ = std::move(*watches);
+  watch_kernel_log();
   for (auto& watch : watches_) {
     using Kind = cgroups::Group::Watch::Kind;
     if (watch.kind == Kind::kPopulated) continue;
@@ -288,6 +290,30 @@ void Monitor::watch_limits() {
         on_pids_event();
     });
   }
+}
+
+// v1 pids groups do not announce their events; the kernel log tells of the first refusal.
+void Monitor::watch_kernel_log() {
+  if (host_->layout == cgroups::Layout::kUnified) return;
+  auto log = open_path(kKmsg, O_RDONLY | O_NONBLOCK);
+  if (!log || ::lseek(log->get(), 0, SEEK_END) < 0) return;
+  kernel_log_ = std::move(*log);
+  (void)loop_.add(kernel_log_.get(), EPOLLIN, [this](std::uint32_t) { on_kernel_log(); });
+}
+
+void Monitor::on_kernel_log() {
+  std::array<char, 8192> buffer{};
+  bool refused = false;
+  while (true) {
+    ssize_t n = ::read(kernel_log_.get(), buffer.data(), buffer.size());
+    if (n < 0 && (errno == EPIPE || errno == EINTR)) continue;
+    if (n <= 0) break;
+    refused = refused || is_fork_rejection(std::string_view(buffer.data(), static_cast<std::size_t>(n)), "/" + plan_.cgroup_payload);
+  }
+  if (!refused) return;
+  loop_.remove(kernel_log_.get());
+  kernel_log_.reset();
+  on_pids_event();
 }
 
 void Monitor::on_memory_event() {
@@ -324,14 +350,20 @@ void Monitor::on_pids_event() {
   // A fork bomb hits its limit thousands of times a second: one event now, the sum later.
   constexpr std::chrono::seconds kQuiet{10};
   pids_quiet_ = true;
-  loop_.after(kQuiet, [this] {
+  look_at_pids_after(kQuiet);
+}
+
+void Monitor::look_at_pids_after(std::chrono::milliseconds delay) {
+  loop_.after(delay, [this, delay] {
     pids_quiet_ = false;
     on_pids_event();
+    // Where nothing announces further events, a group that has hit its limit once is looked at now and then.
+    if (!pids_quiet_ && group_ && host_->layout == cgroups::Layout::kHybrid) look_at_pids_after(delay);
   });
 }
 
 void Monitor::add_incident(Incident incident) {
-  status_.incidents.push_back(to_json(incident));
+  status_.incidents.push_back({.kind = incident.kind, .message = describe(incident), .data = to_json(incident)});
   changed();
   status_.incidents.clear();
 }

@@ -2,6 +2,7 @@
 // status, and outlives every death of vpsd. Its life: starting -> running -> (stopping) -> exited or failed, then it ends.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <list>
 #include <map>
@@ -89,6 +90,9 @@ class Monitor {
   void watch_limits();
   void on_memory_event();
   void on_pids_event();
+  void look_at_pids_after(std::chrono::milliseconds delay);
+  void watch_kernel_log();
+  void on_kernel_log();
   void add_incident(Incident incident);
   void finish();
   ExitReason exit_reason() const;
@@ -103,7 +107,7 @@ class Monitor {
   std::map<std::string, Pending> pending_;
   std::map<std::uint32_t, Session> sessions_;
   std::uint32_t next_session_ = 1;
-  UniqueFd listener_, notify_;
+  UniqueFd listener_, notify_, kernel_log_;
   std::optional<Worker> launcher_;
   PidFd init_;
   bool init_ended_ = false;

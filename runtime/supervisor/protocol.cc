@@ -48,7 +48,12 @@ std::string encode(const Status& value) {
   w.boolean(value.has_error);
   put(w, value.error);
   w.strings(value.limits);
-  w.strings(value.incidents);
+  w.u32(static_cast<std::uint32_t>(value.incidents.size()));
+  for (const auto& incident : value.incidents) {
+    w.string(incident.kind);
+    w.string(incident.message);
+    w.string(incident.data);
+  }
   return w.data();
 }
 
@@ -68,7 +73,12 @@ Result<Status> decode_status(std::string_view body) {
   value.has_error = r.boolean();
   value.error = get_error(r);
   value.limits = r.strings();
-  value.incidents = r.strings();
+  for (std::uint32_t n = r.u32(); n > 0 && r.ok(); --n) {
+    auto& incident = value.incidents.emplace_back();
+    incident.kind = r.string();
+    incident.message = r.string();
+    incident.data = r.string();
+  }
   VPS_TRY(r.finish("status"));
   if (value.phase > Phase::kFailed || value.reason > ExitReason::kStartFailed)
     return fail(Code::kUsage, "malformed message status");

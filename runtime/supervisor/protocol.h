@@ -50,6 +50,13 @@ std::string_view phase_name(Phase phase);
 enum class ExitReason : std::uint8_t { kNone, kExited, kPoweroff, kReboot, kKilled, kOom, kStartFailed };
 std::string_view exit_reason_name(ExitReason reason);
 
+struct IncidentReport {
+  std::string kind;     // "oom", "pids-limit"
+  std::string message;  // for people: "hog (pid 4711) was killed: memory limit 64M reached (memory.max)"
+  std::string data;     // a JSON object: kind, process, pid, limit, file, value, count
+  bool operator==(const IncidentReport&) const = default;
+};
+
 struct Status {
   Phase phase = Phase::kStarting;
   bool paused = false;
@@ -63,9 +70,8 @@ struct Status {
   Error error;                     // when kFailed: why the start failed
   bool has_error = false;
   std::vector<std::string> limits; // JSON objects {limit,value,state,file,reason}: what enforces each, as applied
-  // JSON objects {kind: "oom"|"pids-limit", process, pid, limit, file, value, count}: limits hit since the last status; each
-  // is sent once on a control connection.
-  std::vector<std::string> incidents;
+  // Limits hit since the last status; each is sent once on a control connection.
+  std::vector<IncidentReport> incidents;
 };
 
 struct Hello {

@@ -19,7 +19,7 @@ TEST(SupervisorProtocol, StatusRoundTrips) {
   status.has_error = true;
   status.error = Error(Code::kBusy, 16, "mount proc");
   status.limits = {R"({"limit":"memory.limit"})", ""};
-  status.incidents = {R"({"kind":"oom"})"};
+  status.incidents = {{.kind = "oom", .message = "hog was killed", .data = "{}"}, {}};
   auto back = decode_status(encode(status));
   ASSERT_TRUE(back) << back.error().to_string();
   EXPECT_EQ(back->phase, Phase::kExited);
