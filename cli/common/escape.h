@@ -1,4 +1,4 @@
-// The escapes of a console, as ssh(1) has them: at the begin of a line "~." leaves, "~?" shows help, "~~" sends one "~".
+// The escapes of a console, as ssh(1) has them: at the beginning of a line "~." leaves, "~?" shows help, "~~" sends one "~".
 // A state machine over bytes; pure.
 #pragma once
 

@@ -132,7 +132,26 @@ std::string roff_argument(std::string_view text) {
   return text.empty() || text.find(' ') != std::string_view::npos ? "\"" + out + "\"" : out;
 }
 
-// Text as sentences, each on its own line as mdoc wants it.
+std::string capitalised(std::string_view text) {
+  std::string out(text);
+  if (!out.empty() && out[0] >= 'a' && out[0] <= 'z') out[0] = static_cast<char>(out[0] - 'a' + 'A');
+  return out;
+}
+
+// Lines of input that fit a screen, none of them a request by accident.
+std::string roff_lines(std::string_view text) {
+  constexpr std::size_t kColumns = 70;  // escapes make some longer
+  std::string lines = wrapped(text, 0, 0, kColumns);
+  std::string out;
+  for (std::size_t begin = 0; begin <= lines.size();) {
+    auto end = std::min(lines.find('\n', begin), lines.size());
+    out += roff(std::string_view(lines).substr(begin, end - begin)) + '\n';
+    begin = end + 1;
+  }
+  return out;
+}
+
+// Text as sentences, each beginning a line as mdoc wants it.
 std::string roff_paragraphs(std::string_view text) {
   std::string out;
   for (auto paragraph : paragraphs(text)) {
@@ -142,7 +161,7 @@ std::string roff_paragraphs(std::string_view text) {
     while (begin < flat.size()) {
       auto end = flat.find(". ", begin);
       auto sentence = flat.substr(begin, end == std::string::npos ? end : end + 1 - begin);
-      out += roff(sentence) + '\n';
+      out += roff_lines(sentence);
       if (end == std::string::npos) break;
       begin = end + 2;
     }
@@ -155,7 +174,7 @@ std::string man_option(const OptionSpec& option) {
   if (option.letter != 0) out += fmt::format("Fl {} , ", option.letter);
   out += fmt::format("Fl \\-{}", roff_argument(option.name));
   if (!option.value.empty()) out += fmt::format(" Ar {}", roff_argument(option.value));
-  return out + "\n" + roff(option_help(option)) + ".\n";
+  return out + "\n" + roff_lines(capitalised(option_help(option)) + ".");
 }
 
 std::string man_options(std::span<const OptionSpec> options) {
@@ -189,12 +208,17 @@ std::string man_synopsis(const CommandSpec& program, const CommandSpec& command,
   return out;
 }
 
+std::string man_positionals(std::span<const PositionalSpec> positionals) {
+  std::string out = ".Bl -tag -width Ds\n";
+  for (const auto& positional : positionals)
+    out += fmt::format(".It Ar {}\n{}", roff_argument(positional.name), roff_lines(capitalised(positional.help) + "."));
+  return out + ".El\n";
+}
+
 std::string man_subcommand(const CommandSpec& program, const CommandSpec& parent, const CommandSpec& command) {
-  std::string out = fmt::format(".Ss {} {}\n", parent.name, command.name);
-  out += man_synopsis(program, command, fmt::format("{} {}", parent.name, command.name));
-  out.erase(0, out.find('\n') + 1);  // the .Nm line belongs to the synopsis only
-  out.erase(0, out.find('\n') + 1);
-  out += ".Pp\n" + roff_paragraphs(command.description);
+  std::string path = fmt::format("{} {}", parent.name, command.name);
+  std::string out = fmt::format(".Ss {}\n{}.Pp\n{}", path, man_synopsis(program, command, path), roff_paragraphs(command.description));
+  if (!command.positionals.empty()) out += man_positionals(command.positionals);
   if (!command.options.empty()) out += man_options(command.options);
   return out;
 }
@@ -249,16 +273,11 @@ std::string man_page(const CommandSpec& program, const CommandSpec& command, std
   std::string title = name;
   for (char& c : title)
     if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
-  std::string out = fmt::format(".Dd {}\n.Dt {} 1\n.Os vpsd {}\n.Sh NAME\n.Nm {}\n.Nd {}\n", date, title, VPS_VERSION, name,
+  std::string out = fmt::format(".Dd {}\n.Dt {} 1\n.Os\n.Sh NAME\n.Nm {}\n.Nd {}\n", date, title, name,
                                 roff(command.summary));
   out += ".Sh SYNOPSIS\n" + man_synopsis(program, command, path);
   out += ".Sh DESCRIPTION\n" + roff_paragraphs(command.description);
-  if (!command.positionals.empty()) {
-    out += ".Pp\nThe arguments are:\n.Bl -tag -width Ds\n";
-    for (const auto& positional : command.positionals)
-      out += fmt::format(".It Ar {}\n{}.\n", roff_argument(positional.name), roff(positional.help));
-    out += ".El\n";
-  }
+  if (!command.positionals.empty()) out += ".Pp\nThe arguments are:\n" + man_positionals(command.positionals);
   if (!command.options.empty()) {
     out += &command == &program ? ".Pp\nThe global options may stand before and after the command:\n" : ".Pp\nThe options are:\n";
     out += man_options(command.options);
@@ -281,9 +300,7 @@ std::string man_page(const CommandSpec& program, const CommandSpec& command, std
     out += ".Sh EXAMPLES\n";
     for (std::size_t i = 0; i < command.examples.size(); ++i) {
       const auto& example = command.examples[i];
-      std::string text(example.text);
-      if (text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 'a' + 'A');
-      out += fmt::format("{}{}:\n.Pp\n.Dl {}\n", i > 0 ? ".Pp\n" : "", roff(text), roff(example.line));
+      out += fmt::format("{}{}:\n.Pp\n.Dl {}\n", i > 0 ? ".Pp\n" : "", roff(capitalised(example.text)), roff(example.line));
     }
   }
   out += ".Sh SEE ALSO\n";

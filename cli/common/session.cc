@@ -21,6 +21,12 @@ Result<Seqpacket> attach_session(const Value& answer, std::span<const int> fds) 
   return session;
 }
 
+Result<std::optional<Packet>> receive_packet(const Seqpacket& session) {
+  auto packet = session.receive();
+  if (!packet && packet.error().err() == ECONNRESET) return session.receive();
+  return packet;
+}
+
 Result<std::optional<int>> session_end(Context& context, const std::optional<Packet>& packet) {
   if (!packet) return fail(Code::kFailed, "the session broke off: its supervisor is gone");
   switch (static_cast<Message>(packet->type)) {
@@ -41,14 +47,14 @@ Result<int> run_plain_session(Context& context, const Seqpacket& session) {
     while (auto signo = signals.next())
       (void)session.send(static_cast<std::uint32_t>(Message::kSessionSignal), supervisor::encode_signal(*signo));
     if (items[0].revents == 0) continue;
-    auto packet = VPS_TRY(session.receive());
+    auto packet = VPS_TRY(receive_packet(session));
     if (auto code = VPS_TRY(session_end(context, packet))) return *code;
   }
 }
 
 Result<int> run_detached_session(Context& context, const Seqpacket& session) {
   while (true) {
-    auto packet = VPS_TRY(session.receive());
+    auto packet = VPS_TRY(receive_packet(session));
     if (packet && packet->type == static_cast<std::uint32_t>(Message::kAttached)) return 0;
     if (auto code = VPS_TRY(session_end(context, packet))) return *code;
   }

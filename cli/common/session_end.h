@@ -14,4 +14,8 @@ namespace vps::cli {
 // No packet at all is an error: the supervisor went away without a word.
 Result<std::optional<int>> session_end(Context& context, const std::optional<Packet>& packet);
 
+// Like Seqpacket::receive. A peer that closed with words of ours unread shows as ECONNRESET, once and before what it had
+// said itself (unix(7) sockets keep that): its last packet must not be lost for it.
+Result<std::optional<Packet>> receive_packet(const Seqpacket& session);
+
 }  // namespace vps::cli

@@ -57,7 +57,7 @@ class TtySession {
   }
 
   Result<std::optional<int>> take_packet() {
-    auto packet = VPS_TRY(session_.receive());
+    auto packet = VPS_TRY(receive_packet(session_));
     if (packet && packet->type == static_cast<std::uint32_t>(Message::kAttached)) {
       if (packet->fds.size() != 1) return fail(Code::kFailed, "the supervisor sent no terminal");
       master_ = std::move(packet->fds[0]);

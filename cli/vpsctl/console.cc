@@ -32,7 +32,7 @@ constinit const CommandSpec kConsole = {
     .name = "console",
     .summary = "the console of a VPS",
     .description =
-        "Connects the terminal with the VPS's /dev/console, after a replay of its recent output. At the begin of a line ~. leaves "
+        "Connects the terminal with the VPS's /dev/console, after a replay of its recent output. At the beginning of a line ~. leaves "
         "(the VPS goes on), ~? shows help and ~~ sends one ~. When the VPS stops or does not run yet, vpsctl says so, waits for "
         "its start and goes on there: it works before boot and across reboots. When standard input is no terminal it is sent to "
         "the console, and its end leaves.",

@@ -24,7 +24,7 @@ constexpr int kReconnectPause = 1000;           // ms between attempts to reach 
 constexpr char kInterrupt = 3;                  // Ctrl-C in raw mode
 
 constexpr std::string_view kHelp =
-    "escapes at the begin of a line:\n"
+    "escapes at the beginning of a line:\n"
     "  ~.  leave the console (the VPS goes on)\n"
     "  ~?  this help\n"
     "  ~~  send one ~\n";
@@ -96,10 +96,10 @@ void ConsoleSession::send_pending() {
 }
 
 Result<bool> ConsoleSession::take_packet() {
-  auto packet = session_.receive();
+  auto packet = receive_packet(session_);
   if (!packet && packet.error().err() == EAGAIN) return true;
-  if (!packet && packet.error().err() != ECONNRESET) return std::unexpected(std::move(packet).error());
-  auto type = packet && *packet ? static_cast<Message>((*packet)->type) : Message::kSessionExit;
+  if (!packet) return std::unexpected(std::move(packet).error());
+  auto type = *packet ? static_cast<Message>((*packet)->type) : Message::kSessionExit;
   switch (type) {
     case Message::kAttached:
       if ((*packet)->body == "reader" && !readonly_) say("[somebody else writes on this console; you see it only]");
@@ -237,7 +237,7 @@ Result<int> ConsoleSession::run() {
   signals_.emplace(std::move(signals));
   auto raw = VPS_TRY(RawMode::enter(in_));
   raw_.emplace(std::move(raw));
-  if (raw_->active()) say(fmt::format("[console of {}; ~. at the begin of a line leaves, ~? helps]", id_));
+  if (raw_->active()) say(fmt::format("[console of {}; ~. at the beginning of a line leaves, ~? helps]", id_));
   bool attached = VPS_TRY(attach());
   while (true) {
     if (!attached)

@@ -4,6 +4,9 @@
 #include "cli/common/completion.h"
 #include "cli/common/context.h"
 #include "cli/vpsctl/commands.h"
+#include "base/files.h"
+#include "tests/support/command.h"
+#include "tests/support/temp_dir.h"
 
 namespace vps::cli {
 namespace {
@@ -166,6 +169,58 @@ TEST(Table, HelpNamesEveryOptionAndFitsTheScreen) {
       begin = end + 1;
     }
   }
+}
+
+std::string unescaped(std::string_view page) {
+  std::string out;
+  for (std::size_t i = 0; i < page.size(); ++i) {
+    if (page[i] == '\\' && i + 1 < page.size() && (page[i + 1] == '-' || page[i + 1] == '&')) {
+      if (page[i + 1] == '&') ++i;
+      continue;
+    }
+    out += page[i];
+  }
+  return out;
+}
+
+void check_page(const CommandSpec& command, std::string_view page) {
+  for (const auto& option : command.options)
+    EXPECT_NE(page.find(fmt::format("Fl -{}", option.name)), std::string_view::npos) << command.name << " --" << option.name;
+  for (const auto& positional : command.positionals)
+    EXPECT_NE(page.find(fmt::format("Ar {}", positional.name)), std::string_view::npos) << command.name << " " << positional.name;
+  for (const auto* sub : command.commands) check_page(*sub, page);
+}
+
+TEST(ManPages, NameEveryOptionAndArgument) {
+  for (const auto* command : kProgram.commands) {
+    if (command->hidden) continue;
+    check_page(*command, unescaped(man_page(kProgram, *command, command->name, "January 1, 2026")));
+    EXPECT_THAT(man_page(kProgram, kProgram, "", "January 1, 2026"), testing::HasSubstr(fmt::format(".Xr vpsctl-{} 1", command->name)));
+  }
+}
+
+TEST(ManPages, HaveNothingForMandocToSay) {
+  test::TempDir dir;
+  test::Argv argv{"mandoc", "-Tlint"};
+  auto add = [&](const CommandSpec& command, std::string_view path) {
+    auto file = dir / fmt::format("{}.1", path.empty() ? "vpsctl" : path);
+    ASSERT_TRUE(write_file_atomic(file, man_page(kProgram, command, path, "January 1, 2026")));
+    argv.push_back(file);
+  };
+  add(kProgram, "");
+  for (const auto* command : kProgram.commands)
+    if (!command->hidden) add(*command, command->name);
+  auto ran = test::run(argv);
+  if (!ran) GTEST_SKIP() << "mandoc is not installed: " << ran.error().to_string();
+  std::string said;
+  for (std::size_t begin = 0; begin < ran->out.size();) {
+    auto end = std::min(ran->out.find('\n', begin), ran->out.size());
+    auto line = ran->out.substr(begin, end - begin);
+    // It looks for other pages where they are installed, which ours are not yet.
+    if (line.find("referenced manual not found") == std::string::npos) said += line + "\n";
+    begin = end + 1;
+  }
+  EXPECT_EQ(said, "");
 }
 
 }  // namespace
