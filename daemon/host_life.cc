@@ -1,8 +1,7 @@
 // What concerns all VPSes of a host at once: its boot and its shutdown.
 #include <atomic>
-#include <condition_variable>
+#include <latch>
 #include <map>
-#include <mutex>
 
 #include "base/files.h"
 #include "base/log.h"
@@ -19,23 +18,16 @@ void for_each_parallel(Workers& workers, const std::vector<ContainerPtr>& all, s
     for (std::size_t i = next++; i < all.size(); i = next++) job(all[i]);
   };
   const std::size_t helpers = std::min(width, all.size()) - (all.empty() ? 0 : 1);
-  std::mutex mutex;
-  std::condition_variable all_done;
-  std::size_t working = helpers;
-  auto leave = [&] {
-    std::scoped_lock lock(mutex);
-    if (--working == 0) all_done.notify_all();
-  };
+  std::latch done(static_cast<std::ptrdiff_t>(helpers));
   for (std::size_t i = 0; i < helpers; ++i) {
     bool posted = workers.post([&] {
       run();
-      leave();
+      done.count_down();
     });
-    if (!posted) leave();
+    if (!posted) done.count_down();
   }
   run();
-  std::unique_lock lock(mutex);
-  all_done.wait(lock, [&] { return working == 0; });
+  done.wait();
 }
 
 using Groups = std::map<std::int32_t, std::vector<ContainerPtr>>;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
@@ -208,7 +209,9 @@ class Session : public Stream, public std::enable_shared_from_this<Session> {
     busy_ = true;
     streaming_ = false;
     watch_for_leaving();
-    auto job = [self = shared_from_this(), request = std::move(request)]() mutable {
+    // The network thread must outlive the handler, also when nothing else is left for it to do.
+    auto busy = asio::make_work_guard(stream_.get_executor());
+    auto job = [self = shared_from_this(), busy, request = std::move(request)]() mutable {
       Reply reply = self->server_->handle(std::move(request), *self);
       asio::post(self->stream_.get_executor(), [self, reply = std::move(reply)]() mutable { self->on_reply(std::move(reply)); });
     };

@@ -48,6 +48,7 @@ struct Bad {
   const char* yaml;
   const char* says;
 };
+void PrintTo(const Bad& value, std::ostream* out) { *out << value.says; }
 class ConfigErrorTest : public testing::TestWithParam<Bad> {};
 
 TEST_P(ConfigErrorTest, OneLineWithFileLineAndKey) {

@@ -31,6 +31,7 @@ struct Edit {
   const char* to;
   const char* says;
 };
+void PrintTo(const Edit& value, std::ostream* out) { *out << value.says; }
 class RecordErrorTest : public testing::TestWithParam<Edit> {};
 
 TEST_P(RecordErrorTest, IsRefusedByName) {
