@@ -51,6 +51,9 @@ const std::vector<Layer>& layers() {
 // Headers that take seconds to compile, or belong behind a border of our own: included by .cc files only.
 constexpr std::string_view kHeavy[] = {"nlohmann/", "spdlog/", "boost/", "yaml-cpp/", "CLI/", "sqlite3.h", "archive.h"};
 
+// Headers of ours that hold a heavy one and say so: as heavy as it, therefore for .cc files only, and of their own folder.
+constexpr std::string_view kHeavyOfOurs[] = {"daemon/api/body.h", "daemon/api/describe.h"};
+
 bool below(std::string_view path, std::string_view folder) {
   if (folder.ends_with(".h")) return path == folder;
   return path.size() > folder.size() && path.starts_with(folder) && path[folder.size()] == '/';
@@ -102,9 +105,13 @@ void collect(const std::string& root, const std::string& folder, Strings& files)
 }
 
 std::optional<std::string> fault_of(const std::string& file, const Include& include, const std::string& root) {
-  if (file.ends_with(".h"))
+  bool may_be_heavy = std::ranges::find(kHeavyOfOurs, file) != std::end(kHeavyOfOurs);
+  if (file.ends_with(".h") && !may_be_heavy)
     for (auto heavy : kHeavy)
       if (include.path.starts_with(heavy)) return "heavy header in a header";
+  for (auto heavy : kHeavyOfOurs)
+    if (include.path == heavy && (file.ends_with(".h") || !below(file, heavy.substr(0, heavy.rfind('/')))))
+      return "heavy header of another folder, or in a header";
   if (include.angle) return {};
   const Layer* layer = layer_of(file);
   if (layer == nullptr) return "in a folder that is in no layer";
@@ -169,6 +176,10 @@ TEST_F(LayersChecker, FindsEveryKindOfFault) {
   write("cli/common/h.cc", "#include \"cli/vpsctl/commands.h\"\n");
   write("cli/oci/i.cc", "#include \"runtime/launcher.h\"\n#include \"daemon/manager.h\"\n");
   write("cli/j.cc", "#include \"base/error.h\"\n");
+  write("daemon/api/body.h", "#include <nlohmann/json.hpp>\n");
+  write("daemon/api/l.cc", "#include \"daemon/api/body.h\"\n");
+  write("daemon/api/l.h", "#include \"daemon/api/body.h\"\n");
+  write("daemon/m.cc", "#include \"daemon/api/body.h\"\n");
   write("base/k.h", "#include <nlohmann/json.hpp>\n#include <string>\n");
   write("base/k.cc", "#include <nlohmann/json.hpp>\n#include \"base/missing.h\"\n#include \"error.h\"\n");
   EXPECT_EQ(faults_of(dir.path()), (Strings{
@@ -180,10 +191,12 @@ TEST_F(LayersChecker, FindsEveryKindOfFault) {
                                        "cgroups/c.cc:2: namespaces/clone.h: not for cgroups",
                                        "storage/d.cc:1: cgroups/cgroup.h: not for storage",
                                        "runtime/e.cc:3: daemon/manager.h: not for runtime",
+                                       "daemon/api/l.h:1: daemon/api/body.h: heavy header of another folder, or in a header",
                                        "daemon/f.cc:2: runtime/launcher.h: not for daemon",
                                        "daemon/f.cc:3: runtime/launcher_plan.h: not for daemon",
                                        "daemon/f.cc:4: namespaces/clone.h: not for daemon",
                                        "daemon/f.cc:5: cli/common/api.h: not for daemon",
+                                       "daemon/m.cc:1: daemon/api/body.h: heavy header of another folder, or in a header",
                                        "cli/common/h.cc:1: cli/vpsctl/commands.h: not for cli/common",
                                        "cli/j.cc:1: base/error.h: in a folder that is in no layer",
                                        "cli/oci/i.cc:2: daemon/manager.h: not for cli/oci",
