@@ -37,14 +37,14 @@ Result<std::vector<Mount>> read_mounts(const std::string& proc_root) {
   return mounts;
 }
 
-// Every directory below `path`, itself included; entries that vanish meanwhile are nobody's leak.
+// Every directory below `path`; entries that vanish meanwhile are nobody's leak.
 void list_directories(const fs::path& path, const std::string& category, LeakSnapshot& snapshot) {
   std::error_code error;
-  if (!fs::is_directory(path, error)) return;
-  ++snapshot[category][path.string()];
   for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
     std::error_code ignored;
-    if (it->is_directory(ignored) && !it->is_symlink(ignored)) list_directories(it->path(), category, snapshot);
+    if (!it->is_directory(ignored) || it->is_symlink(ignored)) continue;
+    ++snapshot[category][it->path().string()];
+    list_directories(it->path(), category, snapshot);
   }
 }
 
@@ -164,6 +164,9 @@ void force_clean(const LeakScope& scope) {
     for (auto group = groups.rbegin(); group != groups.rend(); ++group) (void)::rmdir(group->first.c_str());
     return groups.empty();
   }, std::chrono::seconds(5));
+  if (auto mounts = read_mounts(scope.proc_root); mounts && !scope.cgroup_name.empty())
+    for (const auto& mount : *mounts)
+      if (mount.type.starts_with("cgroup")) (void)::rmdir((mount.point + "/" + scope.cgroup_name).c_str());
 }
 
 Result<std::vector<std::string>> check_leaks(const LeakScope& scope, const LeakSnapshot& before) {

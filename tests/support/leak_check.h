@@ -14,7 +14,7 @@
 namespace vps::test {
 
 struct LeakScope {
-  std::string cgroup_name{};              // folder below every cgroup hierarchy ("vps-test-1a2b"); also marks processes
+  std::string cgroup_name{};              // folder in every cgroup hierarchy ("vps-test-1a2b"), which may stay itself; also marks processes
   std::string root{};                    // directory that all state, run and config roots lie in; marks mounts and processes
   std::vector<std::string> file_trees{};  // directories whose entries are compared
   std::set<std::string> ignored_files{};  // path prefixes that may come (a database, a log)

@@ -96,10 +96,10 @@ TEST(LeakCheckTest, FindsCgroupsInEveryHierarchy) {
   auto before = take_snapshot(scope);
   ASSERT_TRUE(before) << before.error().to_string();
   ASSERT_TRUE(make_dirs(dir / "v2/vps-test-x/101/payload"));
-  ASSERT_TRUE(make_dirs(dir / "v1/memory/vps-test-x"));
+  ASSERT_TRUE(make_dirs(dir / "v1/memory/vps-test-x/101"));
   ASSERT_TRUE(make_dirs(dir / "v2/other"));
-  EXPECT_THAT(new_since(scope, *before), ElementsAre("cgroup: " + dir / "v1/memory/vps-test-x", "cgroup: " + dir / "v2/vps-test-x",
-                                                     "cgroup: " + dir / "v2/vps-test-x/101", "cgroup: " + dir / "v2/vps-test-x/101/payload"));
+  EXPECT_THAT(new_since(scope, *before), ElementsAre("cgroup: " + dir / "v1/memory/vps-test-x/101", "cgroup: " + dir / "v2/vps-test-x/101",
+                                                     "cgroup: " + dir / "v2/vps-test-x/101/payload"));
 }
 
 TEST(LeakCheckTest, FindsLinksByPrefix) {

@@ -67,7 +67,10 @@ const char* cannot_run() {
 
 }  // namespace
 
-std::string program_path(const std::string& name) { return std::string(VPS_TEST_BIN_DIR "/") + name; }
+std::string program_path(const std::string& name) {
+  const char* other = std::getenv("VPS_TEST_BIN");
+  return std::string(other != nullptr ? other : VPS_TEST_BIN_DIR) + "/" + name;
+}
 
 Result<std::unique_ptr<Vpsd>> Vpsd::create(const std::string& extra_config) {
   std::unique_ptr<Vpsd> vpsd(new Vpsd);
@@ -182,9 +185,9 @@ LeakScope Vpsd::leak_scope() const {
   scope.cgroup_name = cgroup_name_;
   scope.root = root_;
   scope.file_trees = {root_};
-  // What a daemon keeps for good: its ledger, id ranges, locks, log and the templates.
+  // What a daemon keeps for good: its ledger, id ranges, locks, caches, log and the templates.
   scope.ignored_files = {state() + "/ledger.db", state() + "/idmap", state() + "/templates", root_ + "/vpsd.log", root_ + "/notify.sock",
-                         run_dir() + "/vpsd.", run_dir() + "/lock", state() + "/lock", state() + "/seccomp", run_dir() + "/seccomp"};
+                         run_dir() + "/vpsd.", run_dir() + "/lock", state() + "/lock", state() + "/cache"};
   scope.link_prefixes = {"vps"};
   return scope;
 }

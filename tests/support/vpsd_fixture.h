@@ -20,7 +20,7 @@
 
 namespace vps::test {
 
-// Programs of this build: "vpsd", "vpsctl", "vps-supervise".
+// Programs of this build, or those in $VPS_TEST_BIN: "vpsd", "vpsctl", "vps-supervise".
 std::string program_path(const std::string& name);
 
 class Vpsd {
