@@ -78,7 +78,7 @@ std::vector<std::string> enforcement_warnings(const std::vector<cgroups::Enforce
   std::vector<std::string> warnings;
   for (const auto& limit : limits) {
     if (limit.kind == cgroups::Enforcement::Kind::kEnforced) continue;
-    warnings.push_back(fmt::format("{} = {} is {}: {}", limit.limit, limit.value,
+    warnings.push_back(fmt::format("{} = {} is {}: {}", definition_limit_name(limit.limit), limit.value,
                                    limit.kind == cgroups::Enforcement::Kind::kUnavailable ? "not available on this host"
                                                                                            : "accounted only",
                                    limit.reason));
@@ -86,11 +86,18 @@ std::vector<std::string> enforcement_warnings(const std::vector<cgroups::Enforce
   return warnings;
 }
 
+std::string_view definition_limit_name(std::string_view limit) {
+  if (limit == "cpu.quota") return "cpu.limit";
+  if (limit == "cpu.cpus") return "cpu.set";
+  if (limit == "memory.low") return "memory.guarantee";
+  return limit;
+}
+
 std::string enforcement_json(const cgroups::Enforcement& limit) {
   std::string_view state = limit.kind == cgroups::Enforcement::Kind::kEnforced        ? "enforced"
                            : limit.kind == cgroups::Enforcement::Kind::kAccountedOnly ? "accounted"
                                                                                       : "unavailable";
-  nlohmann::json value{{"limit", limit.limit},
+  nlohmann::json value{{"limit", definition_limit_name(limit.limit)},
                        {"value", limit.value},
                        {"state", state},
                        {"file", limit.file},

@@ -34,6 +34,8 @@ Result<ChangeResult> change_vps(Services& services, const ContainerPtr& containe
 oci::Resources with_lifted_limits(const oci::Resources& from, oci::Resources to);
 
 std::vector<std::string> enforcement_warnings(const std::vector<cgroups::Enforcement>& limits);
+// A limit's name as the definition has it: "cpu.quota" of the cgroup model is cpu.limit there.
+std::string_view definition_limit_name(std::string_view limit);
 std::string enforcement_json(const cgroups::Enforcement& limit);  // {limit,value,state,file,reason}
 
 // The limits of a definition as the kernel will see them.

@@ -86,6 +86,10 @@ Result<> create_vps(Services& services, const ContainerPtr& container, const Def
   VPS_TRY(save_record(paths, record));
   VPS_TRY(step("daemon.create.record"));
 
+  // What would fail or go without at the first start is said now.
+  auto preview = VPS_TRY(plan_start(services, paths, definition, ids));
+  for (const auto& warning : preview.warnings) operation.warn(warning);
+
   operation.progress("make its disk", 40);
   VPS_TRY_CTX("make its disk", storage::create_disk(paths.disk, definition.disk));
   VPS_TRY(step("daemon.create.disk"));

@@ -1,8 +1,10 @@
 #include <sys/utsname.h>
+#include <time.h>
 
 #include "base/files.h"
 #include "base/log.h"
 #include "base/undo.h"
+#include "daemon/change.h"
 #include "daemon/failpoints.h"
 #include "daemon/lifecycle.h"
 #include "specs/oci/json.h"
@@ -65,7 +67,15 @@ Result<StartPlan> plan_start(Services& services, const VpsPaths& paths, const De
   input.rootfs = storage::rootfs_plan(paths.disk, services.templates.rootfs_path(definition.template_name), definition.disk);
   input.host = services.facts;
   input.roots = services.config.roots;
+  // A time namespace starts its clocks at zero: the offsets are those of this moment.
+  timespec monotonic{};
+  timespec boottime{};
+  ::clock_gettime(CLOCK_MONOTONIC, &monotonic);
+  ::clock_gettime(CLOCK_BOOTTIME, &boottime);
+  input.host.monotonic_seconds = monotonic.tv_sec;
+  input.host.boottime_seconds = boottime.tv_sec;
   start.compiled = VPS_TRY_CTX("compile its definition", compile_vps(input));
+  start.warnings = start.compiled.warnings;
 
   auto& plan = start.plan;
   plan.id = definition.id;
@@ -86,7 +96,7 @@ Result<StartPlan> plan_start(Services& services, const VpsPaths& paths, const De
   if (start.compiled.spec.linux_ && start.compiled.spec.linux_->resources)
     for (const auto& limit : cgroups::Group::explain(services.host, *start.compiled.spec.linux_->resources))
       if (limit.kind != cgroups::Enforcement::Kind::kEnforced)
-        start.warnings.push_back(fmt::format("{} {} is {}: {}", limit.limit, limit.value,
+        start.warnings.push_back(fmt::format("{} {} is {}: {}", definition_limit_name(limit.limit), limit.value,
                                              limit.kind == cgroups::Enforcement::Kind::kUnavailable ? "not available on this host"
                                                                                                      : "accounted only",
                                              limit.reason));
@@ -214,9 +224,9 @@ std::vector<std::string> describe_start(const Services& services, const StartPla
   if (start.compiled.spec.linux_ && start.compiled.spec.linux_->resources)
     for (const auto& limit : cgroups::Group::explain(services.host, *start.compiled.spec.linux_->resources)) {
       if (limit.kind == cgroups::Enforcement::Kind::kEnforced) {
-        add("limit {} = {} by {}", limit.limit, limit.value, limit.file);
+        add("limit {} = {} by {}", definition_limit_name(limit.limit), limit.value, limit.file);
       } else {
-        add("cannot enforce {} = {}: {}", limit.limit, limit.value, limit.reason);
+        add("cannot enforce {} = {}: {}", definition_limit_name(limit.limit), limit.value, limit.reason);
       }
     }
   if (plan.rootfs.upper.empty()) {

@@ -153,18 +153,26 @@ Result<> console(InitContext& c) {
   VPS_TRY_CTX("/dev/console", ns::attach_mount(slave_mount.get(), target.get()));
   int master = pty.master.get();
   VPS_TRY(c.channel.send(SyncMessage::kConsole, {}, std::span(&master, 1)));
-  c.console = std::move(pty.slave);
+  // Opened under this name, so that ttyname(3) inside says /dev/console.
+  c.console = VPS_TRY(open_in_root(c.root.get(), "/dev/console", O_RDWR | O_NOCTTY));
   return {};
 }
 
 Result<> etc_files(InitContext& c) {
   for (const auto& file : c.in.request->etc_files) {
-    auto fd = open_in_root(c.root.get(), file.path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK, 0644);
-    if (!fd && fd.error().err() == ENOENT) continue;  // a root without that directory has no use for the file
-    if (!fd) return std::unexpected(std::move(fd).error());
+    auto slash = file.path.rfind('/');
+    auto parent = open_in_root(c.root.get(), file.path.substr(0, slash + 1), O_PATH | O_DIRECTORY);
+    std::string name = file.path.substr(slash + 1);
+    if (!parent) continue;  // a root without that directory has no use for the file
     struct stat st{};
-    if (::fstat(fd->get(), &st) != 0 || !S_ISREG(st.st_mode)) return fail(Code::kFailed, "{} is not a file", file.path);
-    VPS_TRY_CTX(file.path, write_all(fd->get(), file.content));
+    bool there = ::fstatat(parent->get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+    // What the tenant has put in a file's place is the tenant's: never followed, never a reason not to start.
+    if (there && S_ISDIR(st.st_mode)) continue;
+    if (there && !S_ISREG(st.st_mode) && ::unlinkat(parent->get(), name.c_str(), 0) != 0) continue;
+    int fd = ::openat(parent->get(), name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
+    if (fd < 0) return fail_errno(errno, "open {}", file.path);
+    UniqueFd owned(fd);
+    VPS_TRY_CTX(file.path, write_all(fd, file.content));
   }
   return {};
 }

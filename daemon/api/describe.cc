@@ -130,6 +130,9 @@ json describe_security(const ContainerFacts& facts, const Compiled& compiled) {
                                                     rule.type.empty() ? "a" : rule.type, number(rule.major),
                                                     number(rule.minor), rule.access.empty() ? "rwm" : rule.access));
     }
+  // Every container has the standard ones; those of the spec come on top (runtime-spec, "Default Devices").
+  for (const char* path : {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx", "/dev/console"})
+    security["devices"].push_back(path);
   for (const auto& device : spec.devices) security["devices"].push_back(device.path);
   for (const auto& path : spec.masked_paths) security["maskedPaths"].push_back(path);
   for (const auto& path : spec.readonly_paths) security["readonlyPaths"].push_back(path);
@@ -196,7 +199,10 @@ json describe_limits(const std::vector<cgroups::Enforcement>& limits) {
 json describe_limits(const std::vector<std::string>& limits) {
   json list = json::array();
   for (const auto& limit : limits)
-    if (auto value = json::parse(limit, nullptr, false); value.is_object()) list.push_back(std::move(value));
+    if (auto value = json::parse(limit, nullptr, false); value.is_object()) {
+      value["limit"] = definition_limit_name(value.value("limit", ""));
+      list.push_back(std::move(value));
+    }
   return list;
 }
 

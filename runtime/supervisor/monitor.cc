@@ -284,10 +284,13 @@ void Monitor::watch_limits() {
       else
         (void)!::pread(fd, buffer.data(), buffer.size(), 0);
       if ((events & EPOLLERR) != 0 && !eventfd && !group_) return;
-      if (memory)
+      if (memory) {
+        constexpr int kLooks = 20;
+        oom_looks_left_ = kLooks;
         on_memory_event();
-      else
+      } else {
         on_pids_event();
+      }
     });
   }
 }
@@ -319,7 +322,15 @@ void Monitor::on_kernel_log() {
 void Monitor::on_memory_event() {
   if (!group_) return;
   auto stats = group_->stats();
-  if (!stats || stats->memory.oom_kills <= oom_kills_) return;
+  if (!stats || stats->memory.oom_kills <= oom_kills_) {
+    // v1 announces an OOM before the kill is counted.
+    if (host_->layout == cgroups::Layout::kHybrid && oom_looks_left_ > 0) {
+      --oom_looks_left_;
+      constexpr std::chrono::milliseconds kSoon{100};
+      loop_.after(kSoon, [this] { on_memory_event(); });
+    }
+    return;
+  }
   std::uint64_t count = stats->memory.oom_kills - oom_kills_;
   oom_kills_ = stats->memory.oom_kills;
   Incident incident{.kind = "oom", .process = "", .pid = 0, .limit = "memory.limit",

@@ -115,6 +115,7 @@ class Monitor {
   std::optional<cgroups::Group> group_;
   std::vector<cgroups::Group::Watch> watches_;
   std::uint64_t oom_kills_ = 0, pids_events_ = 0, kmsg_sequence_ = 0;
+  int oom_looks_left_ = 0;
   bool pids_quiet_ = false;
   bool killed_ = false;
   std::string init_oom_;

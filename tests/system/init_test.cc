@@ -30,12 +30,11 @@ TEST_F(InitTest, AProgramAsPidOneKeepsItsExitCode) {
   EXPECT_EQ(json({"show", "101"}).string("/status/exit/reason"), "exited");
 }
 
-TEST_F(InitTest, AProgramThatIsNotThereFailsTheStart) {
-  make_vps("101", false, {"--set", R"(init=["/no/such/init"])", "--set", "restart=never"});
-  auto result = vpsd_->ctl({"start", "101"});
-  EXPECT_NE(result.code, 0);
+TEST_F(InitTest, AProgramThatIsNotThereIsRefusedByName) {
+  auto result = vpsd_->ctl({"create", "101", "--template", "busybox", "--ip", "none", "--set", R"(init=["/no/such/init"])"});
+  EXPECT_EQ(result.code, 9);
   EXPECT_THAT(result.err, HasSubstr("/no/such/init"));
-  EXPECT_THAT(state_of("101"), testing::AnyOf("stopped", "failed"));
+  EXPECT_EQ(vpsd_->ctl({"show", "101"}).code, 3);
 }
 
 TEST_F(InitTest, PoweroffInsideStops) {

@@ -68,9 +68,9 @@ TEST_F(RecoveryTest, AnOrderlyStopLeavesVpsesRunning) {
 }
 
 TEST_F(RecoveryTest, AnExitWhileNobodyWatchedIsKnownLater) {
-  make_vps("101", true, {"--set", R"(init=["/bin/sh", "-c", "while [ ! -e /root/go ]; do usleep 20000; done; exit 17"])", "--set", "restart=never"});
+  make_vps("101", true, {"--set", R"(init=["/bin/sh", "-c", "while [ ! -e /run/host/go ]; do usleep 20000; done; exit 17"])", "--set", "restart=never"});
   kill_vpsd();
-  ASSERT_TRUE(write_file_atomic(vpsd_->state() + "/containers/101/disk/upper/root/go", ""));
+  ASSERT_TRUE(write_file_atomic(vpsd_->run_dir() + "/containers/101/host/go", ""));
   EXPECT_TRUE(eventually([&] {
     auto state = read_file(vpsd_->run_dir() + "/containers/101/state.json");
     return state && state->find("17") != std::string::npos;
