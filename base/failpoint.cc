@@ -102,7 +102,9 @@ Result<> hit(std::string_view name) {
     if (point->pass != 0 && point->pass != pass) continue;
     switch (point->action) {
       case Action::kError: return fail_errno(static_cast<int>(point->argument), "failpoint {}", name);
-      case Action::kKill: ::kill(::getpid(), SIGKILL); break;
+      case Action::kKill:
+        ::kill(::getpid(), SIGKILL);
+        ::_exit(128 + SIGKILL);  // pid 1 of a namespace is immune to its own SIGKILL
       case Action::kSleep: std::this_thread::sleep_for(std::chrono::milliseconds(point->argument)); break;
     }
   }

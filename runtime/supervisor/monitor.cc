@@ -122,6 +122,7 @@ void Monitor::on_launch_message(Packet packet) {
       if (packet.fds.size() != 1) return;
       init_ = PidFd(std::move(packet.fds[0]), pid);
       status_.pid = pid;
+      if (killed_) (void)init_.signal(SIGKILL);  // a stop came before there was anything to stop
       (void)loop_.add(init_.fd(), EPOLLIN, [this](std::uint32_t) { on_init_exit(); });
       changed();
       break;
@@ -150,6 +151,7 @@ void Monitor::launched() {
     watch_limits();
   }
   changed();
+  if (killed_) kill_all();
 }
 
 void Monitor::on_launcher_exit() {
