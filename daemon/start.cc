@@ -50,7 +50,8 @@ Result<> wait_running(Services& services, const ContainerPtr& container) {
   if (!moved) return fail(Code::kTimedOut, "its init did not run within {}", format_duration(kStartTime));
   if (facts.status && facts.status->has_error) return std::unexpected(facts.status->error);
   if (facts.status && facts.state == State::kStopped) return {};  // it ran and has ended already: the exit tells
-  return fail(Code::kFailed, "{}", facts.error.empty() ? "it was stopped meanwhile" : facts.error);
+  if (facts.error.empty()) return fail(Code::kWrongState, "it was stopped meanwhile");
+  return fail(Code::kFailed, "{}", facts.error);
 }
 
 }  // namespace

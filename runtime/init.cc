@@ -129,7 +129,10 @@ Result<> seccomp(InitContext& c) {
   return load_filter(*c.in.seccomp, &c.channel);
 }
 
-Result<> exec(InitContext& c) { return exec_program(c.process()); }
+Result<> exec(InitContext& c) {
+  VPS_TRY(c.channel.send(SyncMessage::kExecuting));
+  return exec_program(c.process());
+}
 
 bool needed(Need need, const InitContext& c) {
   switch (need) {

@@ -164,6 +164,8 @@ Result<> Launcher::serve_until_ready() {
 Result<> Launcher::start() {
   VPS_TRY(failpoint::hit("launch.start"));
   VPS_TRY(channel_.send(SyncMessage::kExec));
+  auto executing = channel_.expect(SyncMessage::kExecuting);
+  if (!executing) return std::unexpected(explain(std::move(executing).error().wrap("init")));
   auto packet = channel_.receive();
   if (!packet) return std::unexpected(explain(std::move(packet).error().wrap("init")));
   if (*packet) return fail(Code::kFailed, "unexpected message {}", sync_message_name(static_cast<SyncMessage>((*packet)->type)));

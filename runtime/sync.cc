@@ -16,6 +16,7 @@ std::string_view sync_message_name(SyncMessage message) {
     case SyncMessage::kReady: return "ready";
     case SyncMessage::kFailure: return "failure";
     case SyncMessage::kLog: return "log";
+    case SyncMessage::kExecuting: return "executing";
     case SyncMessage::kIdMapDone: return "id-map-done";
     case SyncMessage::kMountFd: return "mount-fd";
     case SyncMessage::kMountsDone: return "mounts-done";

@@ -22,8 +22,9 @@
 //                                   <-- kReady --
 //   7 the container is created; start() goes on
 //                                   --- kExec ->
-//                                                             startContainer hooks, seccomp, execve
-//   8 end of file on the channel: execve has happened
+//                                                             startContainer hooks, seccomp
+//                                   <-- kExecuting --         execve
+//   8 end of file after kExecuting: execve has happened; without it the child has died
 //
 // kFailure{step, code, errno, text} and kLog{level, text} are legal wherever the parent waits. End of file before kReady
 // without kFailure means that the child was killed: the parent looks at memory.events before it blames anything else.
@@ -50,6 +51,7 @@ enum class SyncMessage : std::uint32_t {
   kReady,
   kFailure,
   kLog,
+  kExecuting,
   kIdMapDone = 64,
   kMountFd,
   kMountsDone,

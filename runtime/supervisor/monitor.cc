@@ -166,6 +166,12 @@ void Monitor::on_launcher_exit() {
   loop_.remove(launcher_->process.fd());
   auto exit = launcher_->process.wait();
   launcher_.reset();
+  if (status_.phase == Phase::kStarting && killed_) {
+    // A stop came in the middle of the start: that is an end, not a failure.
+    status_.has_error = false;
+    if (!init_ || init_ended_) finish();
+    return;
+  }
   if (status_.phase == Phase::kStarting) {
     if (!status_.has_error) {
       int signo = exit ? exit->signal : 0;

@@ -46,7 +46,11 @@ TEST_F(OperatorSessionTest, ADayWithVps101) {
   see(*pty, "root");
   see(*pty, "/dev/pts/");
   ASSERT_TRUE(pty->resize({.rows = 45, .columns = 130}));
-  ASSERT_TRUE(pty->write("sleep 100\n\x1a"));  // Ctrl-Z: job control
+  ASSERT_TRUE(pty->write("echo re''ady; sleep 100\n"));
+  see(*pty, "ready");
+  // The shell reads keys itself until the command has the terminal; only then is Ctrl-Z a signal.
+  EXPECT_TRUE(eventually([&] { return ctl({"exec", "101", "--", "ps", "-C", "sleep", "-o", "stat="}).out.find('+') != std::string::npos; }));
+  ASSERT_TRUE(pty->write("\x1a"));  // Ctrl-Z: job control
   see(*pty, "Stopped");
   ASSERT_TRUE(pty->write("kill %1; stty size\n"));
   see(*pty, "45 130");
