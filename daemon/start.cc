@@ -183,9 +183,11 @@ Result<> start_vps(Services& services, Monitor& monitor, const ContainerPtr& con
   bool said = false;
   {
     std::scoped_lock lock(container->mutex);
-    said = container->facts.state == State::kFailed;
-    container->facts.state = State::kFailed;
-    container->facts.error = begun.error().to_string();
+    // Stopped on purpose while it started: an end like any other.
+    const bool asked = container->stop_asked || container->facts.state == State::kStopped;
+    said = asked || container->facts.state == State::kFailed;
+    container->facts.state = asked ? State::kStopped : State::kFailed;
+    container->facts.error = asked ? std::string() : begun.error().to_string();
   }
   if (!said) services.ledger->append("vps.failed", container->id, begun.error().to_string());
   return begun;

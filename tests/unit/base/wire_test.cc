@@ -67,7 +67,8 @@ TEST(Wire, WhatIsLeftOverIsMalformed) {
 
 TEST(Wire, ForgedLengthsAllocateNothing) {
   std::string forged(4, '\xff');
-  WireReader text(forged + "abc");
+  std::string short_text = forged + "abc";
+  WireReader text(short_text);
   EXPECT_EQ(text.string(), "");
   EXPECT_FALSE(text.ok());
   std::string many = forged + std::string("\1\0\0\0x", 5);
