@@ -1,4 +1,6 @@
 #include "daemon/api/body.h"
+
+#include <nlohmann/json.hpp>
 #include "daemon/api/describe.h"
 #include "daemon/api/handlers.h"
 

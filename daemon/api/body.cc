@@ -1,5 +1,7 @@
 #include "daemon/api/body.h"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 
 namespace vps::daemon::api {
@@ -33,6 +35,12 @@ std::unexpected<Error> expected(const std::string& key, std::string_view what) {
 
 }  // namespace
 
+Body::Body(const nlohmann::json& value) : value_(std::make_shared<const nlohmann::json>(value)) {}
+
+bool Body::has(const std::string& key) const { return value_->contains(key); }
+
+const nlohmann::json& Body::raw(const std::string& key) const { return value_->at(key); }
+
 Result<Body> Body::parse(std::string_view text, const std::vector<std::string>& known) {
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) return Body(json::object());
   VPS_TRY(check_depth(text));
@@ -59,8 +67,8 @@ Result<Body> Body::parse(std::string_view text, const std::vector<std::string>& 
 }
 
 Result<std::optional<std::string>> Body::string(const std::string& key) const {
-  auto it = value_.find(key);
-  if (it == value_.end() || it->is_null()) return std::optional<std::string>();
+  auto it = value_->find(key);
+  if (it == value_->end() || it->is_null()) return std::optional<std::string>();
   if (!it->is_string()) return expected(key, "a string");
   return std::optional(it->get<std::string>());
 }
@@ -72,16 +80,16 @@ Result<std::string> Body::required_string(const std::string& key) const {
 }
 
 Result<bool> Body::flag(const std::string& key) const {
-  auto it = value_.find(key);
-  if (it == value_.end() || it->is_null()) return false;
+  auto it = value_->find(key);
+  if (it == value_->end() || it->is_null()) return false;
   if (!it->is_boolean()) return expected(key, "true or false");
   return it->get<bool>();
 }
 
 Result<std::vector<std::string>> Body::strings(const std::string& key) const {
   std::vector<std::string> values;
-  auto it = value_.find(key);
-  if (it == value_.end() || it->is_null()) return values;
+  auto it = value_->find(key);
+  if (it == value_->end() || it->is_null()) return values;
   if (!it->is_array()) return expected(key, "an array of strings");
   for (const auto& each : *it) {
     if (!each.is_string()) return expected(key, "an array of strings");
@@ -93,8 +101,8 @@ Result<std::vector<std::string>> Body::strings(const std::string& key) const {
 
 Result<std::map<std::string, std::string>> Body::string_map(const std::string& key) const {
   std::map<std::string, std::string> values;
-  auto it = value_.find(key);
-  if (it == value_.end() || it->is_null()) return values;
+  auto it = value_->find(key);
+  if (it == value_->end() || it->is_null()) return values;
   if (!it->is_object()) return expected(key, "an object of strings");
   for (const auto& [name, each] : it->items()) {
     bool good = each.is_string() && !name.empty() && name.find('=') == std::string::npos && name.find('\0') == std::string::npos;
@@ -106,8 +114,8 @@ Result<std::map<std::string, std::string>> Body::string_map(const std::string& k
 }
 
 Result<std::optional<Milliseconds>> Body::duration(const std::string& key) const {
-  auto it = value_.find(key);
-  if (it == value_.end() || it->is_null()) return std::optional<Milliseconds>();
+  auto it = value_->find(key);
+  if (it == value_->end() || it->is_null()) return std::optional<Milliseconds>();
   std::string text;
   if (it->is_string()) text = it->get<std::string>();
   else if (it->is_number()) text = it->dump();

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <map>
-#include <nlohmann/json.hpp>
+#include <memory>
+
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <set>
 #include <string>
@@ -22,8 +24,8 @@ class Body {
   // An empty text is an empty object. `known`: the members that this path takes (the route's table row).
   static Result<Body> parse(std::string_view text, const std::vector<std::string>& known);
 
-  [[nodiscard]] bool has(const std::string& key) const { return value_.contains(key); }
-  [[nodiscard]] const nlohmann::json& raw(const std::string& key) const { return value_.at(key); }
+  [[nodiscard]] bool has(const std::string& key) const;
+  [[nodiscard]] const nlohmann::json& raw(const std::string& key) const;
   Result<std::optional<std::string>> string(const std::string& key) const;
   Result<std::string> required_string(const std::string& key) const;
   Result<bool> flag(const std::string& key) const;  // absent: false
@@ -32,8 +34,8 @@ class Body {
   Result<std::optional<Milliseconds>> duration(const std::string& key) const;  // "90s", or a number of seconds
 
  private:
-  explicit Body(nlohmann::json value) : value_(std::move(value)) {}
-  nlohmann::json value_;
+  explicit Body(const nlohmann::json& value);
+  std::shared_ptr<const nlohmann::json> value_;
 };
 
 }  // namespace vps::daemon::api

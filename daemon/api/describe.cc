@@ -1,5 +1,7 @@
 #include "daemon/api/describe.h"
 
+#include <nlohmann/json.hpp>
+
 #include "daemon/api/http.h"
 #include "daemon/restart_policy.h"
 

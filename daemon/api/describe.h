@@ -1,7 +1,7 @@
 // Values of the daemon as the API's JSON objects (docs/design/api.md). Only for daemon/api/*.cc: the JSON header is heavy.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "daemon/change.h"

@@ -1,6 +1,8 @@
 #include <sys/utsname.h>
 
 #include "daemon/api/body.h"
+
+#include <nlohmann/json.hpp>
 #include "daemon/api/describe.h"
 #include "daemon/api/handlers.h"
 #include "daemon/doctor.h"

@@ -9,6 +9,8 @@
 #include <cerrno>
 
 #include "base/files.h"
+
+#include <nlohmann/json.hpp>
 #include "daemon/api/handlers.h"
 
 namespace vps::daemon::api {

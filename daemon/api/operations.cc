@@ -1,6 +1,8 @@
 #include <limits>
 
 #include "daemon/api/describe.h"
+
+#include <nlohmann/json.hpp>
 #include "daemon/api/handlers.h"
 
 namespace vps::daemon::api {

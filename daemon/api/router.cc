@@ -1,5 +1,7 @@
 #include "daemon/api/router.h"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <exception>
 

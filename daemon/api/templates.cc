@@ -1,6 +1,8 @@
 #include <algorithm>
 
 #include "daemon/api/body.h"
+
+#include <nlohmann/json.hpp>
 #include "daemon/api/describe.h"
 #include "daemon/api/handlers.h"
 

@@ -1,5 +1,7 @@
 #include "daemon/api/body.h"
 
+#include <nlohmann/json.hpp>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
