@@ -49,7 +49,8 @@ const std::vector<Layer>& layers() {
 }
 
 // Headers that take seconds to compile, or belong behind a border of our own: included by .cc files only.
-constexpr std::string_view kHeavy[] = {"nlohmann/", "spdlog/", "boost/", "yaml-cpp/", "CLI/", "sqlite3.h", "archive.h"};
+// nlohmann/json_fwd.hpp, the forward declarations, is light and made for headers.
+constexpr std::string_view kHeavy[] = {"nlohmann/json.hpp", "spdlog/", "boost/", "yaml-cpp/", "CLI/", "sqlite3.h", "archive.h"};
 
 // Headers of ours that hold a heavy one and say so: as heavy as it, therefore for .cc files only, and of their own folder.
 constexpr std::string_view kHeavyOfOurs[] = {"daemon/api/body.h", "daemon/api/describe.h"};
