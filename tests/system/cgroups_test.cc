@@ -457,6 +457,62 @@ TEST_F(CgroupSystem, DelegateMakesGroupsButNoLimits) {
   EXPECT_TRUE(path_exists(unified + "/init.scope"));
 }
 
+TEST_F(CgroupSystem, AGroupWithProcessesCannotHaveLimitedChildren) {
+  if (host_.layout != Layout::kUnified) GTEST_SKIP() << "a rule of cgroup v2; this host limits by v1";
+  auto group = make("crowded");
+  Child child(group, [] { return ::pause(); });
+  auto inner = Group::create(host_, group.path() + "/inner");
+  ASSERT_FALSE(inner);
+  EXPECT_EQ(inner.error().code(), Code::kBusy);
+  EXPECT_THAT(inner.error().message(), HasSubstr("move them to a sub-cgroup"));
+  EXPECT_FALSE(path_exists(host_.unified_base + "/" + group.path() + "/inner"));
+}
+
+TEST_F(CgroupSystem, ADelegatedServiceMakesGroupsBelowItself) {
+  auto group = make("service");
+  pid_t pid = ::fork();
+  if (pid == 0) {
+    auto work = [&]() -> Result<> {
+      VPS_TRY(group.attach(::getpid()));
+      auto own = VPS_TRY(Host::discover({.proc_root = "/proc", .sys_root = "/sys", .base = Base::kOwn, .probe = true}));
+      if (own.unified_base != host_.unified_base + "/" + group.path()) return fail(Code::kFailed, "base {}", own.unified_base);
+      for (const auto& hierarchy : own.v1)
+        if (!hierarchy.base.ends_with(group.path())) return fail(Code::kFailed, "base {}", hierarchy.base);
+      VPS_TRY(enter_leaf(own, "daemon"));
+      auto inner = VPS_TRY(Group::create(own, "101"));
+      oci::Resources resources;
+      resources.pids = oci::PidsLimit{9};
+      auto limits = VPS_TRY(inner.apply(resources));
+      if (limits.front().kind != Enforcement::Kind::kEnforced) return fail(Code::kFailed, "{}", limits.front().reason);
+      if (VPS_TRY(inner.stats()).pids_limit != 9) return fail(Code::kFailed, "no limit");
+      return Group::remove(own, "101");
+    };
+    auto done = work();
+    if (!done) fmt::print(stderr, "{}\n", done.error().to_string());
+    ::_exit(done ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(pid, &status, 0), pid);
+  EXPECT_EQ(status, 0);
+}
+
+TEST_F(CgroupSystem, HugepageLimitGetsItsControllerWhenAsked) {
+  if (host_.where("hugetlb") != Where::kUnified) GTEST_SKIP() << "no hugetlb controller in the v2 tree";
+  auto root = read_file(host_.unified_base + "/cgroup.subtree_control");
+  ASSERT_TRUE(root);
+  if (host_.layout == Layout::kHybrid && root->find("hugetlb") == std::string::npos)
+    GTEST_SKIP() << "the root of this host's v2 tree does not hand hugetlb out, and a test is not to change that";
+  auto group = make("a/101");
+  std::string file = host_.unified_base + "/" + group.path() + "/hugetlb.2MB.max";
+  EXPECT_FALSE(path_exists(file));
+  oci::Resources resources;
+  resources.hugepage_limits = {{"2MB", 8 * kMiB}};
+  auto limits = group.apply(resources);
+  ASSERT_TRUE(limits) << limits.error().to_string();
+  EXPECT_EQ(limits->front().kind, Enforcement::Kind::kEnforced) << limits->front().reason;
+  EXPECT_EQ(*read_file(file), "8388608\n");
+}
+
 TEST_F(CgroupSystem, ARefusedLimitPutsTheOthersBack) {
   if (lacks("pids") || (lacks("io") && lacks("blkio"))) GTEST_SKIP() << "no pids or no io controller";
   auto group = make("101");
