@@ -47,7 +47,8 @@ class Group {
   // to uid:gid, as cgroup-v2.rst "Delegation Containment" says; and v1 name=systemd, which limits nothing.
   Result<> delegate(uid_t uid, gid_t gid) const;
 
-  // Applies every limit of `resources` that is present, all or nothing: on an error the files already written get their
+  // Applies every limit of `resources` that is present (an absent one stays as it is: give -1 or "max" to lift it), all or
+  // nothing: on an error the files already written get their
   // old values back. A memory limit below use first reclaims; kBusy with the numbers when that is not enough. Limits that
   // the host cannot enforce are not errors here: look at the answer.
   Result<std::vector<Enforcement>> apply(const oci::Resources& resources);
@@ -64,8 +65,8 @@ class Group {
   Result<std::vector<pid_t>> processes() const;  // of the whole subtree
   Result<Stats> stats() const;
 
-  // Files to poll for changes. After an event call rearm(), then look at stats() or populated(). Kernels since 6.11 (seen
-  // on 6.18) do not notify on v1's pids.events: on hybrid hosts compare Stats::pids_max_events now and then as well.
+  // Files to poll for changes. After an event call rearm(), then look at stats() or populated(). Newer kernels (6.18
+  // seen) do not notify on v1's pids.events: on hybrid hosts compare Stats::pids_max_events now and then as well.
   struct Watch {
     enum class Kind { kPopulated, kMemory, kPids } kind = Kind::kPopulated;
     UniqueFd fd;

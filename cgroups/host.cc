@@ -60,15 +60,30 @@ std::vector<std::string> v1_controllers(const MountLine& mount) {
 }
 
 // The place where every distribution mounts them wins over binds elsewhere (a container's root, a chroot).
+constexpr int kLastPreference = 4;
 int preference(const MountLine& mount) {
   constexpr std::string_view kUsual = "/sys/fs/cgroup";
   if (mount.point == kUsual) return 0;
   if (mount.point == "/sys/fs/cgroup/unified") return 1;
   if (mount.point.starts_with("/sys/fs/cgroup/")) return 2;
-  return mount.root == "/" ? 3 : 4;
+  return mount.root == "/" ? 3 : kLastPreference;
 }
 
 bool is_real_controller(const std::string& name) { return !name.starts_with("name="); }
+
+// Adds what is not known from a better place.
+void take_mount(const MountLine& mount, Host& host) {
+  if (mount.type == "cgroup2") {
+    if (!host.unified_root.empty()) return;
+    host.unified_root = host.unified_base = mount.point;
+    host.unified_mounted = mount.root;
+    return;
+  }
+  auto controllers = v1_controllers(mount);
+  if (controllers.empty() || host.find_v1(controllers.front()) != nullptr) return;
+  if (std::any_of(controllers.begin(), controllers.end(), is_real_controller)) host.layout = Layout::kHybrid;
+  host.v1.push_back({std::move(controllers), mount.point, mount.root, mount.point});
+}
 
 // Directory of `cgroup` (as /proc/self/cgroup names it) in a mount that shows the hierarchy from `root` on.
 std::string directory_of(const std::string& mount, const std::string& root, std::string cgroup) {
@@ -138,21 +153,10 @@ Result<Host> parse_mountinfo(std::string_view mountinfo) {
     std::erase_if(mounts, [&](const MountLine& m) { return m.point == line.point; });
     if (line.type == "cgroup" || line.type == "cgroup2") mounts.push_back(std::move(line));
   }
-  std::stable_sort(mounts.begin(), mounts.end(),
-                   [](const MountLine& a, const MountLine& b) { return preference(a) < preference(b); });
   Host host;
-  for (const auto& mount : mounts) {
-    if (mount.type == "cgroup2") {
-      if (!host.unified_root.empty()) continue;
-      host.unified_root = host.unified_base = mount.point;
-      host.unified_mounted = mount.root;
-      continue;
-    }
-    auto controllers = v1_controllers(mount);
-    if (controllers.empty() || host.find_v1(controllers.front()) != nullptr) continue;
-    if (std::any_of(controllers.begin(), controllers.end(), is_real_controller)) host.layout = Layout::kHybrid;
-    host.v1.push_back({std::move(controllers), mount.point, mount.root, mount.point});
-  }
+  for (int rank = 0; rank <= kLastPreference; ++rank)
+    for (const auto& mount : mounts)
+      if (preference(mount) == rank) take_mount(mount, host);
   if (host.unified_root.empty())
     return fail(Code::kUnavailable, "no cgroup2 file system is mounted (mount -t cgroup2 cgroup2 /sys/fs/cgroup)");
   std::sort(host.v1.begin(), host.v1.end(),

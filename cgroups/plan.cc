@@ -39,7 +39,10 @@ void Planner::report(const std::string& name, const std::string& shown, Enforcem
     plan_.limits.push_back({name, shown, kind, std::move(file), std::move(reason)});
     return;
   }
-  if (reason.empty()) reason = alias->second.remark;
+  if (kind == Enforcement::Kind::kEnforced) {
+    kind = alias->second.kind;
+    reason = alias->second.remark;
+  }
   plan_.limits.push_back({alias->second.name, alias->second.shown, kind, std::move(file), std::move(reason)});
 }
 

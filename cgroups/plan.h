@@ -20,6 +20,7 @@ namespace vps::cgroups {
 
 // One line of `vpsctl show`: what stands behind a limit.
 struct Enforcement {
+  // kAccountedOnly: written, but nothing on this host holds it as meant (a weight that no disk heeds, v1's soft limit).
   enum class Kind { kEnforced, kAccountedOnly, kUnavailable };
   std::string limit;   // as config.json spells it below "resources": "memory.limit"; or the key of `unified`: "memory.low"
   std::string value;   // what was asked for

@@ -28,7 +28,8 @@ struct Limit {
 // How a limit that came as a key of `unified` and was translated is shown.
 struct Alias {
   std::string name, shown;
-  std::string remark = {};  // what the v1 counterpart does not do
+  Enforcement::Kind kind = Enforcement::Kind::kEnforced;  // when the v1 counterpart is there
+  std::string remark = {};                                // what it does not do
 };
 
 class Planner {

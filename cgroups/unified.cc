@@ -12,8 +12,8 @@
 namespace vps::cgroups {
 namespace {
 
-constexpr const char* kBestEffort =
-    "best effort: v1's soft limit only makes the kernel reclaim from groups above theirs first";
+constexpr const char* kNoGuarantee =
+    "v1 guarantees nothing: its soft limit only makes the kernel reclaim from groups above theirs first";
 
 // "max" is -1; what does not fit is an error.
 Result<std::int64_t> number(const std::string& key, std::string_view text) {
@@ -73,7 +73,7 @@ class Translator {
   }
   Result<> memory_low(const std::string& key, const std::string& value) {
     memory().reservation = VPS_TRY(number(key, value));
-    planner_.alias("memory.reservation", {key, value, kBestEffort});
+    planner_.alias("memory.reservation", {key, value, Enforcement::Kind::kAccountedOnly, kNoGuarantee});
     return {};
   }
   // Sorted after memory.max, so that `limit` is final.

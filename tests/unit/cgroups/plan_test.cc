@@ -76,8 +76,8 @@ TEST(CgroupPlan, GoldenVpsOnHybrid) {
             "write blkio:blkio.throttle.write_iops_device = 8:0 2000\n"
             "limit memory.limit = 512M: enforced by memory:memory.limit_in_bytes\n"
             "limit memory.swap = 768M: enforced by memory:memory.memsw.limit_in_bytes\n"
-            "limit memory.low = 134217728: enforced by memory:memory.soft_limit_in_bytes "
-            "(best effort: v1's soft limit only makes the kernel reclaim from groups above theirs first)\n"
+            "limit memory.low = 134217728: accounted by memory:memory.soft_limit_in_bytes "
+            "(v1 guarantees nothing: its soft limit only makes the kernel reclaim from groups above theirs first)\n"
             "limit cpu.weight = 200: enforced by cpu:cpu.shares\n"
             "limit cpu.quota = 150000us per 100000us: enforced by cpu:cpu.cfs_period_us\n"
             "limit cpu.cpus = 0-1: enforced by cpuset:cpuset.cpus\n"
@@ -233,8 +233,8 @@ TEST(CgroupPlan, UnifiedOverridesTheOciField) {
             "limit memory.low = 200: enforced by memory.low\nlimit pids.max = 20: enforced by pids.max\n");
   EXPECT_EQ(planned(hybrid_host(), r),
             "write memory:memory.soft_limit_in_bytes = 200\nwrite pids:pids.max = 20\n"
-            "limit memory.low = 200: enforced by memory:memory.soft_limit_in_bytes "
-            "(best effort: v1's soft limit only makes the kernel reclaim from groups above theirs first)\n"
+            "limit memory.low = 200: accounted by memory:memory.soft_limit_in_bytes "
+            "(v1 guarantees nothing: its soft limit only makes the kernel reclaim from groups above theirs first)\n"
             "limit pids.max = 20: enforced by pids:pids.max\n");
 }
 
