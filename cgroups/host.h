@@ -45,8 +45,9 @@ struct DiscoverOptions {
   std::string sys_root = "/sys";
   Base base = Base::kAuto;
   // Makes and removes one empty group per hierarchy (0.5 ms) to learn which optional files the kernel has, so that
-  // Group::explain() is exact. Without it explain() takes optional files for present; apply() always looks.
-  bool probe = true;
+  // Group::explain() is exact: for who shows limits before a group is there. Without it explain() takes optional files for
+  // present; apply() always looks.
+  bool probe = false;
 };
 
 struct Host {

@@ -100,7 +100,7 @@ class CgroupSystem : public ::testing::Test {
  protected:
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root";
-    auto host = Host::discover();
+    auto host = Host::discover({.probe = true});
     if (!host) GTEST_SKIP() << host.error().to_string();
     if (::access(host->unified_base.c_str(), W_OK) != 0) GTEST_SKIP() << host->unified_base << " is not writable";
     host_ = *host;
@@ -474,7 +474,7 @@ TEST_F(CgroupSystem, ADelegatedServiceMakesGroupsBelowItself) {
   if (pid == 0) {
     auto work = [&]() -> Result<> {
       VPS_TRY(group.attach(::getpid()));
-      auto own = VPS_TRY(Host::discover({.proc_root = "/proc", .sys_root = "/sys", .base = Base::kOwn, .probe = true}));
+      auto own = VPS_TRY(Host::discover({.base = Base::kOwn}));
       if (own.unified_base != host_.unified_base + "/" + group.path()) return fail(Code::kFailed, "base {}", own.unified_base);
       for (const auto& hierarchy : own.v1)
         if (!hierarchy.base.ends_with(group.path())) return fail(Code::kFailed, "base {}", hierarchy.base);

@@ -109,7 +109,6 @@ class FakeHost : public ::testing::Test {
   void SetUp() override {
     options_.proc_root = dir_ / "proc";
     options_.sys_root = dir_ / "sys";
-    options_.probe = false;
     put(dir_ / "cg/cgroup.controllers", "cpu memory\n");
     put(dir_ / "mem/tasks", "");
     put(dir_ / "proc/self/mountinfo", fmt::format("1 1 0:1 / {} rw - cgroup2 none rw\n2 1 0:2 /outer {} rw - cgroup none rw,memory\n",
