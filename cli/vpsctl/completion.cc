@@ -17,8 +17,18 @@ Result<int> run(Context& context, const Arguments& arguments) {
   return 0;
 }
 
+// The socket that the words themselves name, if they do.
+std::string named_socket(const std::vector<std::string>& words, const std::string& otherwise) {
+  constexpr std::string_view kOption = "--socket";
+  for (std::size_t i = 0; i + 1 < words.size(); ++i) {
+    if (words[i] == kOption && i + 2 < words.size()) return words[i + 1];
+    if (words[i].starts_with("--socket=")) return words[i].substr(kOption.size() + 1);
+  }
+  return otherwise;
+}
+
 // Completion must be quick and silent: whatever cannot be asked is just not offered.
-void add_known(Context& context, Candidates& candidates) {
+void add_known(Context& context, const std::vector<std::string>& words, Candidates& candidates) {
   auto add = [&](const Value& list, std::string_view key, std::string_view help) {
     for (const auto& item : list.items()) {
       const auto& text = item.get(key).string();
@@ -38,7 +48,8 @@ void add_known(Context& context, Candidates& candidates) {
       return;
     default: return;
   }
-  auto list = context.api.get(path, kBrief);
+  Api api(named_socket(words, context.api.socket_path()), context.output);
+  auto list = api.get(path, kBrief);
   if (!list) return;
   if (candidates.ask == Completion::kVps) {
     add(*list, "id", "state");
@@ -54,7 +65,7 @@ Result<int> run_complete(Context& context, const Arguments& arguments) {
   std::vector<std::string> words = arguments.positionals();
   if (words.empty()) words.emplace_back();
   auto candidates = complete(context.program, words);
-  add_known(context, candidates);
+  add_known(context, words, candidates);
   for (const auto& candidate : candidates.known)
     context.output.write_raw(fmt::format("{}\t{}\n", visible(candidate.text), visible(candidate.help)));
   context.output.write_raw(candidates.ask == Completion::kFile ? ":file\n" : candidates.ask == Completion::kDirectory ? ":dir\n" : ":none\n");

@@ -190,26 +190,35 @@ Result<ConsoleSession::Done> ConsoleSession::follow() {
   }
 }
 
+// Just after the end of a run vpsd may fail in other ways than by saying that nothing runs (its supervisor is
+// going away), so that only what cannot become better ends the wait.
+Result<> ConsoleSession::try_again(bool* attached) {
+  auto result = attach();
+  *attached = result && *result;
+  if (result) return {};
+  auto code = result.error().code();
+  if (code == Code::kNotFound || code == Code::kNotAllowed || code == Code::kUsage) return std::unexpected(std::move(result).error());
+  context_.api.clear_details();
+  return {};
+}
+
 // The events tell when to look again. vpsd may be restarted meanwhile: then it is tried again from time to time.
 Result<ConsoleSession::Done> ConsoleSession::wait_for_start() {
   std::optional<HttpStream> events;
-  bool first = true;
+  bool attached = false;
   while (true) {
+    bool look = false;
     if (!events) {
       std::string since;
       if (auto host = context_.api.get(api_path({"host"}))) since = host->path("events.last").text();
       auto opened = context_.api.stream(api_path({"events"}, {{"since", since}, {"follow", "1"}, {"vps", id_}}));
       if (opened) events = std::move(*opened);
-      if (events || first) {
-        // After the stream is open, so that a start in between is not missed.
-        auto attached = attach();
-        if (attached && *attached) return Done();
-        if (!attached && (events || attached.error().code() == Code::kNotFound)) return std::unexpected(std::move(attached).error());
-      }
-      if (first && !waiting_) say(fmt::format("[{} is not running; waiting for its start, ~. leaves]", id_));
-      waiting_ = true;
-      first = false;
+      look = events.has_value();  // after the stream is open, so that a start in between is not missed
     }
+    if (look) VPS_TRY(try_again(&attached));
+    if (attached) return Done();
+    if (!waiting_) say(fmt::format("[{} is not running; waiting for its start, ~. leaves]", id_));
+    waiting_ = true;
     std::array<pollfd, 3> items{
         {{events ? events->fd() : -1, POLLIN, 0}, {signals_->fd(), POLLIN, 0}, {in_ended_ ? -1 : in_, POLLIN, 0}}};
     int n = ::poll(items.data(), items.size(), events ? -1 : kReconnectPause);
@@ -223,12 +232,10 @@ Result<ConsoleSession::Done> ConsoleSession::wait_for_start() {
     auto news = events->read_ready();
     if (!news || !*news) {
       events.reset();
-      continue;
+    } else if (!(*news)->empty()) {
+      VPS_TRY(try_again(&attached));
+      if (attached) return Done();
     }
-    if ((*news)->empty()) continue;
-    auto attached = attach();
-    if (attached && *attached) return Done();
-    if (!attached && attached.error().code() == Code::kNotFound) return std::unexpected(std::move(attached).error());
   }
 }
 

@@ -26,7 +26,8 @@ class ConsoleSession {
 
   Result<bool> attach();            // false: it does not run
   Result<Done> follow();            // until the user leaves, or the run of the VPS ends (nullopt)
-  Result<Done> wait_for_start();    // until it might run again (nullopt)
+  Result<> try_again(bool* attached);
+  Result<Done> wait_for_start();    // until it runs again (nullopt)
   Result<Done> take_input();
   Result<Done> take_signals();
   Result<bool> take_packet();       // false: the session is over

@@ -130,6 +130,50 @@ TEST(VpsctlCompletion, BashCompletes) {
   EXPECT_EQ(ran->out, "restart resume\n101\nyaml\n--timeout\n") << ran->describe();
 }
 
+// A shell script's directory and first words: the program under test by its name.
+std::string path_to_vpsctl() {
+  std::string program = VPSCTL_PROGRAM;
+  return "PATH=" + program.substr(0, program.rfind('/')) + ":$PATH\n";
+}
+
+TEST(VpsctlCompletion, FishCompletes) {
+  FakeVpsd fake;
+  fake.on("GET /v1/containers?all=1", R"([{"id":"101","state":"running"}])");
+  auto script = fake.dir() / "fish.sh";
+  ASSERT_TRUE(write_file_atomic(script, path_to_vpsctl() + "command -v fish >/dev/null || exit 99\nexport HOME=" + fake.dir().path() +
+                                            "\nvpsctl completion fish > $HOME/c.fish\n"
+                                            "exec fish -c \"source $HOME/c.fish; complete -C 'vpsctl start 1'; complete -C 'vpsctl res'\"\n"));
+  auto ran = run({"/bin/sh", script}, options_for(fake));
+  ASSERT_TRUE(ran);
+  if (ran->code == 99) GTEST_SKIP() << "fish is not installed";
+  EXPECT_EQ(ran->out, "101\trunning\nrestart\tstop VPSes and start them again\nresume\tlet the processes of paused VPSes go on\n") << ran->describe();
+}
+
+TEST(VpsctlCompletion, ZshCompletes) {
+  FakeVpsd fake;
+  fake.on("GET /v1/containers?all=1", R"([{"id":"101","state":"running"}])");
+  auto script = fake.dir() / "zsh.sh";
+  ASSERT_TRUE(write_file_atomic(script, path_to_vpsctl() + "export PATH\ncommand -v zsh >/dev/null || exit 99\nvpsctl completion zsh > $TMPDIR/_vpsctl\nexec zsh -f -i\n"));
+  auto pty = Pty::start({"/bin/sh", script}, {}, options_for(fake));
+  ASSERT_TRUE(pty);
+  ASSERT_TRUE(pty->write("autoload -U compinit; compinit -u -D; source $TMPDIR/_vpsctl; PS1=; echo rea''dy\n"));
+  auto ready = pty->read_until("ready\r\n");
+  if (!ready && pty->finish().value_or(ExitStatus{}).code == 99) GTEST_SKIP() << "zsh is not installed";
+  ASSERT_TRUE(ready);
+  ASSERT_TRUE(pty->write("vpsctl start 1\t"));
+  EXPECT_TRUE(pty->read_until("start 101"));
+  ASSERT_TRUE(pty->write("\x15vpsctl stop --ti\t"));
+  EXPECT_TRUE(pty->read_until("--timeout"));
+}
+
+TEST(VpsctlCompletion, AsksTheSocketThatTheWordsName) {
+  FakeVpsd named;
+  FakeVpsd other;
+  named.on("GET /v1/containers?all=1", R"([{"id":"101","state":"running"}])");
+  EXPECT_EQ(vpsctl(other, {"__complete", "--socket", named.socket(), "start", ""}).out, "101\trunning\n:none\n");
+  EXPECT_EQ(vpsctl(other, {"__complete", "--socket=" + named.socket(), "start", ""}).out, "101\trunning\n:none\n");
+}
+
 TEST(VpsctlTerminal, ProgressOnlyThere) {
   FakeVpsd fake;
   fake.on("POST /v1/containers/101/start", R"({"id":"op-1","status":"running","percent":40,"step":"unpack"})");
