@@ -152,7 +152,7 @@ struct Object {
   }
 };
 
-// What must hold between keys; `where_of` turns a path into the place that its error names.
+// The first thing that does not hold between keys, and the key that its error names.
 struct Conflict {
   std::string path, message;
 };
