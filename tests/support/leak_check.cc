@@ -125,7 +125,7 @@ Result<LeakSnapshot> take_snapshot(const LeakScope& scope) {
       for (const auto& prefix : scope.link_prefixes)
         if (link.starts_with(prefix)) ++snapshot["link"][link];
   list_processes(scope, snapshot);
-  list_children(scope, snapshot);
+  if (scope.children) list_children(scope, snapshot);
   list_descriptors(scope, snapshot);
   for (const auto& tree : scope.file_trees) list_files(scope, tree, snapshot);
   return snapshot;

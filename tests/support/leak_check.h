@@ -20,6 +20,7 @@ struct LeakScope {
   std::set<std::string> ignored_files{};  // path prefixes that may come (a database, a log)
   std::vector<std::string> link_prefixes{}; // network links whose names start so
   pid_t daemon = 0;                      // its open descriptors are compared, by kind; 0: none
+  bool children = true;                  // children of the test itself are compared
   // Fake roots for tests of the checker itself.
   std::string proc_root = "/proc";
   std::string net_root = "/sys/class/net";

@@ -213,14 +213,18 @@ void VpsdTest::SetUp() {
   remember_descriptors();
 }
 
+LeakScope VpsdTest::descriptor_scope() const {
+  LeakScope scope;
+  scope.daemon = vpsd_->pid();
+  scope.children = false;  // vpsd is one
+  return scope;
+}
+
 void VpsdTest::remember_descriptors() {
   // A first request makes it open what it opens lazily (time zone data, its pool's event descriptors).
   (void)vpsd_->ctl({"list", "-a"});
-  LeakScope scope;
-  scope.daemon = vpsd_->pid();
-  auto snapshot = take_snapshot(scope);
+  auto snapshot = take_snapshot(descriptor_scope());
   descriptors_ = snapshot ? *snapshot : LeakSnapshot{};
-  descriptors_.erase("child");
 }
 
 void VpsdTest::restart_vpsd(const std::map<std::string, std::string>& env) {
@@ -242,10 +246,7 @@ void VpsdTest::TearDown() {
       ADD_FAILURE() << list.error().to_string();
     }
     if (!descriptors_.empty()) {
-      LeakScope scope;
-      scope.daemon = vpsd_->pid();
-      auto left = check_leaks(scope, descriptors_);
-      if (left) std::erase_if(*left, [](const auto& line) { return line.starts_with("child"); });
+      auto left = check_leaks(descriptor_scope(), descriptors_);
       EXPECT_TRUE(left && left->empty()) << "descriptors left open in vpsd: " << ::testing::PrintToString(left.value_or(std::vector<std::string>{}));
     }
     auto status = vpsd_->stop();

@@ -87,6 +87,7 @@ class VpsdTest : public ::testing::Test {
   std::unique_ptr<Vpsd> vpsd_;
 
  private:
+  [[nodiscard]] LeakScope descriptor_scope() const;
   void remember_descriptors();
   std::vector<std::string> templates_;
   LeakSnapshot before_, descriptors_;

@@ -97,7 +97,8 @@ TEST_F(ExecTest, EnterIsAShellWithJobControl) {
   see(pty, "/dev/");
   ASSERT_TRUE(pty.resize({.rows = 55, .columns = 120}));
   EXPECT_TRUE(pty.raw()) << "keys go to the VPS untouched";
-  ASSERT_TRUE(pty.write("sleep 1000\n"));
+  ASSERT_TRUE(pty.write("sh -c 'echo job-$((40 + 2)); exec sleep 1000'\n"));
+  see(pty, "job-42");
   ASSERT_TRUE(pty.write("\x03"));  // the shell survives, its job does not
   ASSERT_TRUE(pty.write("echo after-interrupt $?\n"));
   see(pty, "after-interrupt 130");
