@@ -30,7 +30,8 @@ void start_refused(const ContainerPtr& container, const Error& error) {
   {
     std::scoped_lock lock(container->mutex);
     auto& facts = container->facts;
-    if (facts.state == State::kStarting) facts.state = State::kFailed;
+    // "stopping": a forced stop came before there was anything to stop.
+    facts.state = facts.state == State::kStopping ? State::kStopped : State::kFailed;
     facts.error = error.to_string();
     facts.active.reset();
   }
@@ -177,14 +178,18 @@ Result<> start_vps(Services& services, Monitor& monitor, const ContainerPtr& con
     undo.commit();  // vpsd going away does not touch what has been launched
     return begun;
   }
+  // Stopped on purpose while it started: an end like any other. Looked at before we stop it ourselves.
+  bool asked = false;
+  {
+    std::scoped_lock lock(container->mutex);
+    asked = container->facts.state == State::kStopping || container->facts.state == State::kStopped;
+  }
   // It may hang somewhere on its way: end it, so that a failed start leaves nothing.
   (void)kill_vps(services, monitor, container);
   undo.rollback();
   bool said = false;
   {
     std::scoped_lock lock(container->mutex);
-    // Stopped on purpose while it started: an end like any other.
-    const bool asked = container->stop_asked || container->facts.state == State::kStopped;
     said = asked || container->facts.state == State::kFailed;
     container->facts.state = asked ? State::kStopped : State::kFailed;
     container->facts.error = asked ? std::string() : begun.error().to_string();
