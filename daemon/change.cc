@@ -1,5 +1,7 @@
 #include "daemon/change.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -15,6 +17,11 @@ namespace {
 
 // What is in force now: of the run, or of the next one.
 const Definition& in_force(const ContainerFacts& facts) { return facts.active ? *facts.active : facts.definition; }
+
+std::int64_t clock_seconds(clockid_t clock) {
+  timespec now{};
+  return ::clock_gettime(clock, &now) == 0 ? now.tv_sec : 0;
+}
 
 bool runs(const ContainerFacts& facts) {
   return facts.active && (facts.state == State::kRunning || facts.state == State::kPaused);
@@ -61,15 +68,22 @@ Result<Definition> checked_assignments(const ContainerFacts& facts, ChangeMode m
   return wanted;
 }
 
-Result<oci::Resources> resources_of(const Services& services, const VpsPaths& paths, const Definition& definition, IdRange ids) {
+Result<Compiled> compile_definition(const Services& services, const VpsPaths& paths, const Definition& definition, IdRange ids,
+                                    const std::string& init) {
   CompileInput input;
   input.definition = definition;
-  if (input.definition.init.empty()) input.definition.init = {"/sbin/init"};  // no part of the limits
+  if (input.definition.init.empty()) input.definition.init = {init};
   input.ids = ids;
   input.rootfs = storage::rootfs_plan(paths.disk, services.templates.rootfs_path(definition.template_name), definition.disk);
   input.host = services.facts;
+  input.host.monotonic_seconds = clock_seconds(CLOCK_MONOTONIC);
+  input.host.boottime_seconds = clock_seconds(CLOCK_BOOTTIME);
   input.roots = services.config.roots;
-  auto compiled = VPS_TRY(compile_vps(input));
+  return compile_vps(input);
+}
+
+Result<oci::Resources> resources_of(const Services& services, const VpsPaths& paths, const Definition& definition, IdRange ids) {
+  auto compiled = VPS_TRY(compile_definition(services, paths, definition, ids));
   if (!compiled.spec.linux_ || !compiled.spec.linux_->resources) return oci::Resources();
   return std::move(*compiled.spec.linux_->resources);
 }
@@ -105,7 +119,7 @@ std::string enforcement_json(const cgroups::Enforcement& limit) {
   return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-oci::Resources with_lifted_limits(const oci::Resources& from, oci::Resources to) {
+oci::Resources with_lifted_limits(const oci::Resources& from, oci::Resources to, std::uint32_t cpus) {
   constexpr std::int64_t kUnlimited = -1;
   constexpr std::uint64_t kDefaultShares = 1024;
   constexpr std::uint16_t kDefaultBlockWeight = 500;
@@ -120,6 +134,7 @@ oci::Resources with_lifted_limits(const oci::Resources& from, oci::Resources to)
     if (from.cpu->quota && !cpu.quota) cpu.quota = kUnlimited;
     if (from.cpu->period && !cpu.period) cpu.period = from.cpu->period;
     if (from.cpu->shares && !cpu.shares) cpu.shares = kDefaultShares;
+    if (!from.cpu->cpus.empty() && cpu.cpus.empty()) cpu.cpus = cpus > 1 ? fmt::format("0-{}", cpus - 1) : "0";
   }
   if (from.pids && from.pids->limit && (!to.pids || !to.pids->limit)) to.pids.emplace().limit = kUnlimited;
   if (from.block_io) {
@@ -189,7 +204,7 @@ Result<ChangeResult> change_vps(Services& services, const ContainerPtr& containe
   }
   if (limits_change) {
     auto group = VPS_TRY_CTX("apply the limits", cgroups::Group::open(services.host, paths.cgroup_payload));
-    result.limits = VPS_TRY_CTX("apply the limits", group.apply(with_lifted_limits(old_resources, new_resources)));
+    result.limits = VPS_TRY_CTX("apply the limits", group.apply(with_lifted_limits(old_resources, new_resources, services.facts.cpus)));
     // Lifted limits were only written to get rid of the old ones.
     auto kept = cgroups::Group::explain(services.host, new_resources);
     std::erase_if(result.limits, [&](const auto& each) {
@@ -198,7 +213,7 @@ Result<ChangeResult> change_vps(Services& services, const ContainerPtr& containe
     undo.push("limits", [&services, &paths, old_resources, new_resources] {
       auto again = cgroups::Group::open(services.host, paths.cgroup_payload);
       if (!again) return;
-      if (auto done = again->apply(with_lifted_limits(new_resources, old_resources)); !done)
+      if (auto done = again->apply(with_lifted_limits(new_resources, old_resources, services.facts.cpus)); !done)
         log::error("{}: old limits: {}", paths.cgroup_payload, done.error().to_string());
     });
     VPS_TRY(step("daemon.change.live"));

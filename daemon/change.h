@@ -30,15 +30,18 @@ Result<ChangeResult> change_vps(Services& services, const ContainerPtr& containe
                                 bool dry_run);
 
 // What `to` says, plus an explicit "unlimited" for each limit that `from` has and `to` has not: applying only what is
-// present would leave the old value in the kernel. Pure.
-oci::Resources with_lifted_limits(const oci::Resources& from, oci::Resources to);
+// present would leave the old value in the kernel. `cpus`: how many the host has. Pure.
+oci::Resources with_lifted_limits(const oci::Resources& from, oci::Resources to, std::uint32_t cpus);
 
 std::vector<std::string> enforcement_warnings(const std::vector<cgroups::Enforcement>& limits);
 // A limit's name as the definition has it: "cpu.quota" of the cgroup model is cpu.limit there.
 std::string_view definition_limit_name(std::string_view limit);
 std::string enforcement_json(const cgroups::Enforcement& limit);  // {limit,value,state,file,reason}
 
-// The limits of a definition as the kernel will see them.
+// The definition as the next start would compile it. `init`: pid 1 of a definition that names none.
+Result<Compiled> compile_definition(const Services& services, const VpsPaths& paths, const Definition& definition, IdRange ids,
+                                    const std::string& init = "/sbin/init");
+// Its limits, as the kernel will see them.
 Result<oci::Resources> resources_of(const Services& services, const VpsPaths& paths, const Definition& definition, IdRange ids);
 
 }  // namespace vps::daemon

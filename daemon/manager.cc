@@ -9,6 +9,7 @@ namespace {
 
 constexpr Milliseconds kReadyTime{90'000};
 constexpr Milliseconds kPolicyTurn{600'000};
+constexpr Milliseconds kCleanUpTurn{30'000};
 
 std::string started_json(const Container& container) {
   auto facts = container.snapshot();
@@ -24,12 +25,11 @@ Result<> check_transition(const ContainerPtr& container, Transition transition) 
 }  // namespace
 
 Manager::Manager(Services& services) : services_(services), monitor_(services) {
-  monitor_.on_start_again([this](const ContainerPtr& container) { start_by_policy(container); });
+  monitor_.on_start_again([this](const ContainerPtr& container, std::uint64_t ticket) { start_by_policy(container, ticket); });
 }
 
 Result<OperationPtr> Manager::submit(const std::string& kind, const ContainerPtr& container, Milliseconds turn,
                                      std::function<Result<>()> check, Work work) {
-  const auto deadline = std::chrono::steady_clock::now() + turn;
   auto refuse_gone = [container]() -> Result<> {
     std::scoped_lock lock(container->mutex);
     if (container->gone) return fail(Code::kNotFound, "no vps {}", container->id);
@@ -38,6 +38,12 @@ Result<OperationPtr> Manager::submit(const std::string& kind, const ContainerPtr
   auto operation = services_.operations.create(kind, container->id);
   const OperationSlot::Holder holder{operation->id(), kind};
   const bool now = container->slot.try_acquire(holder);
+  if (!now && turn.count() == 0) {
+    // What vpsd does by itself after a run is short and nobody's: it is waited for, never reported as busy. So is a slot that
+    // has become free in this moment.
+    auto held_by = container->slot.holder().kind;
+    if (held_by == OperationSlot::kCleanUp || held_by.empty()) turn = kCleanUpTurn;
+  }
   if (!now && turn.count() == 0) {
     auto busy = container->slot.busy_error();
     operation->finish(std::unexpected(busy));
@@ -56,6 +62,7 @@ Result<OperationPtr> Manager::submit(const std::string& kind, const ContainerPtr
     operation->allow_cancel(true);
     operation->progress("wait for its turn");
   }
+  const auto deadline = std::chrono::steady_clock::now() + turn;
   auto job = [=, this] {
     if (!now) {
       if (auto mine = container->slot.acquire(holder, deadline, operation->token()); !mine) {
@@ -102,9 +109,21 @@ Result<Definition> Manager::prepare_definition(const Definition& definition, std
     prepared.uuid.clear();
   }
   if (prepared.uuid.empty()) prepared.uuid = make_uuid();
-  if (auto reason = storage::explain_disk(prepared.disk); !reason.empty())
-    warnings->push_back(fmt::format("disk.size is not enforced: {}", reason));
   return prepared;
+}
+
+Result<std::vector<cgroups::Enforcement>> Manager::explain_definition(const Definition& definition,
+                                                                      std::vector<std::string>* warnings) {
+  // Which range it will be does not matter here, only whether there is one.
+  auto asked = VPS_TRY(requested_range(definition));
+  auto ids = asked.value_or(IdRange{services_.config.idmap_base, kIdRangeSize});
+  auto compiled = VPS_TRY(compile_definition(services_, vps_paths(services_.config.roots, definition.id), definition, ids));
+  for (auto& warning : compiled.warnings) warnings->push_back(std::move(warning));
+  std::vector<cgroups::Enforcement> limits;
+  if (compiled.spec.linux_ && compiled.spec.linux_->resources)
+    limits = cgroups::Group::explain(services_.host, *compiled.spec.linux_->resources);
+  for (auto& warning : enforcement_warnings(limits)) warnings->push_back(std::move(warning));
+  return limits;
 }
 
 Result<CreatePreview> Manager::preview_create(const Definition& definition) {
@@ -114,20 +133,18 @@ Result<CreatePreview> Manager::preview_create(const Definition& definition) {
   if (services_.registry.find(definition.id)) return fail(Code::kExists, "vps {} exists already", definition.id);
   VPS_TRY(check_template(services_, definition, paths.disk));
   preview.steps = describe_create(services_, paths, definition);
-  auto resources = VPS_TRY(resources_of(services_, paths, definition, {services_.config.idmap_base, kIdRangeSize}));
-  preview.limits = cgroups::Group::explain(services_.host, resources);
-  for (auto& warning : enforcement_warnings(preview.limits)) preview.warnings.push_back(std::move(warning));
+  preview.limits = VPS_TRY(explain_definition(definition, &preview.warnings));
+  if (auto reason = storage::explain_disk(definition.disk); !reason.empty())
+    preview.warnings.push_back(fmt::format("disk.size is not enforced: {}", reason));
   return preview;
 }
 
 Result<OperationPtr> Manager::create(const Definition& definition, bool start) {
   std::vector<std::string> warnings;
   auto prepared = VPS_TRY(prepare_definition(definition, &warnings));
-  auto resources = resources_of(services_, vps_paths(services_.config.roots, prepared.id), prepared,
-                                {services_.config.idmap_base, kIdRangeSize});
-  if (!resources) return std::unexpected(std::move(resources).error());
-  for (auto& warning : enforcement_warnings(cgroups::Group::explain(services_.host, *resources)))
-    warnings.push_back(std::move(warning));
+  // What is wrong with it is said at once; what this host does not give is said by the operation.
+  std::vector<std::string> said_later;
+  VPS_TRY(explain_definition(prepared, &said_later));
 
   auto container = std::make_shared<Container>(services_.config.roots, prepared.id, services_.config.restart);
   {
@@ -368,9 +385,10 @@ Result<> Manager::template_remove(const std::string& name) {
   return {};
 }
 
-void Manager::start_by_policy(const ContainerPtr& container) {
+void Manager::start_by_policy(const ContainerPtr& container, std::uint64_t ticket) {
   auto check = [container] { return check_transition(container, Transition::kStart); };
-  auto work = [this, container](Operation& operation, SlotLease&) -> Result<> {
+  auto work = [this, container, ticket](Operation& operation, SlotLease&) -> Result<> {
+    if (!monitor_.take_restart(container, ticket)) return fail(Code::kWrongState, "the restart was taken back");
     {
       std::scoped_lock lock(container->mutex);
       container->automatic = true;

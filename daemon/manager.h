@@ -77,7 +77,7 @@ class Manager {
   Result<OperationPtr> shut_down_host(std::optional<Milliseconds> timeout);
   // Starts what is onboot, lowest bootOrder first; at most once per boot of the host.
   void autostart();
-  void start_by_policy(const ContainerPtr& container);
+  void start_by_policy(const ContainerPtr& container, std::uint64_t ticket);
 
  private:
   using Work = std::function<Result<>(Operation&, SlotLease&)>;
@@ -86,6 +86,8 @@ class Manager {
                               std::function<Result<>()> check, Work work);
   Result<OperationPtr> run_unslotted(const std::string& kind, const std::string& vps, std::function<Result<>(Operation&)> work);
   Result<Definition> prepare_definition(const Definition& definition, std::vector<std::string>* warnings);
+  // What this host makes of its limits; what it does not give is added to `warnings`.
+  Result<std::vector<cgroups::Enforcement>> explain_definition(const Definition& definition, std::vector<std::string>* warnings);
   Result<Session> prepare_session(const ContainerPtr& container,
                                   const std::function<Result<std::string>(supervisor::Client&)>& prepare);
 

@@ -34,6 +34,12 @@ Status last_word(const Container& container, std::optional<Status> seen) {
   return status;
 }
 
+// The caller holds the container's mutex.
+std::uint64_t promise_restart(Container& container) {
+  container.facts.restart_at = std::chrono::system_clock::now();
+  return ++container.restart_ticket;
+}
+
 }  // namespace
 
 void Monitor::attach(const ContainerPtr& container, supervisor::Client client) {
@@ -143,6 +149,7 @@ void Monitor::ended(const ContainerPtr& container, const Status& last) {
   bool automatic = false;
   Milliseconds ran{0};
   std::uint64_t run = 0;
+  std::uint64_t ticket = 0;
   {
     std::scoped_lock lock(container->mutex);
     auto& facts = container->facts;
@@ -159,6 +166,8 @@ void Monitor::ended(const ContainerPtr& container, const Status& last) {
     // Whoever asked for a start that failed decides what next: the operator, or start_failed() for one by policy.
     if (start_failed_now) then = AfterExit::kStay;
     run = container->run;
+    // Pending from this moment on, so that a stop never finds a VPS that is "stopped" and comes back by itself later.
+    if (then != AfterExit::kStay) ticket = promise_restart(*container);
   }
   if (then == AfterExit::kStay && !(start_failed_now && automatic))
     if (auto done = set_wanted(*container, false); !done) log::warning("vps {}: {}", container->id, done.error().to_string());
@@ -173,8 +182,8 @@ void Monitor::ended(const ContainerPtr& container, const Status& last) {
                              fmt::format(R"({{"code":{},"signal":{},"reason":"{}"}})", last.exit.code, last.exit.signal,
                                          exit_reason_name(last.reason)));
   }
-  services_.workers->post([this, container, run, then, ran, how] {
-    auto turn = container->slot.acquire({"", "clean-up"}, std::chrono::steady_clock::now() + kTurnTime,
+  services_.workers->post([this, container, run, ticket, then, ran, how] {
+    auto turn = container->slot.acquire({"", OperationSlot::kCleanUp}, std::chrono::steady_clock::now() + kTurnTime,
                                         services_.shutdown.get_token());
     if (!turn) {
       log::warning("vps {}: clean-up: {}", container->id, turn.error().to_string());
@@ -191,14 +200,14 @@ void Monitor::ended(const ContainerPtr& container, const Status& last) {
       if (auto done = tear_down(services_, container); !done)
         log::warning("vps {}: clean-up: {}", container->id, done.error().to_string());
     lease.release();
-    if (then == AfterExit::kStartAgain) schedule_restart(container, Milliseconds(0), how);
+    if (then == AfterExit::kStartAgain) schedule_restart(container, ticket, Milliseconds(0), how);
     if (then == AfterExit::kBackOff) {
       Milliseconds delay{0};
       {
         std::scoped_lock lock(container->mutex);
         delay = container->backoff.next(ran);
       }
-      schedule_restart(container, delay, how);
+      schedule_restart(container, ticket, delay, how);
     }
   });
 }
@@ -206,21 +215,21 @@ void Monitor::ended(const ContainerPtr& container, const Status& last) {
 void Monitor::start_failed(const ContainerPtr& container) {
   Milliseconds delay{0};
   std::string error;
+  std::uint64_t ticket = 0;
   {
     std::scoped_lock lock(container->mutex);
     if (container->facts.definition.restart == RestartPolicy::kNever || container->gone) return;
     delay = container->backoff.next(Milliseconds(0));
     error = container->facts.error;
+    ticket = promise_restart(*container);
   }
-  schedule_restart(container, delay, error);
+  schedule_restart(container, ticket, delay, error);
 }
 
-void Monitor::schedule_restart(const ContainerPtr& container, Milliseconds delay, const std::string& why) {
-  std::uint64_t ticket = 0;
+void Monitor::schedule_restart(const ContainerPtr& container, std::uint64_t ticket, Milliseconds delay, const std::string& why) {
   {
     std::scoped_lock lock(container->mutex);
-    if (container->gone || is_running(container->facts.state)) return;
-    ticket = ++container->restart_ticket;
+    if (container->restart_ticket != ticket || container->gone || is_running(container->facts.state)) return;
     container->facts.restart_at = std::chrono::system_clock::now() + delay;
   }
   services_.ledger->append("vps.restarting", container->id,
@@ -231,9 +240,8 @@ void Monitor::schedule_restart(const ContainerPtr& container, Milliseconds delay
       {
         std::scoped_lock lock(container->mutex);
         if (container->restart_ticket != ticket || container->gone) return;
-        container->facts.restart_at.reset();
       }
-      if (start_again_) start_again_(container);
+      if (start_again_) start_again_(container, ticket);
     });
   });
 }
@@ -244,6 +252,13 @@ bool Monitor::cancel_restart(const ContainerPtr& container) {
   bool pending = container->facts.restart_at.has_value();
   container->facts.restart_at.reset();
   return pending;
+}
+
+bool Monitor::take_restart(const ContainerPtr& container, std::uint64_t ticket) {
+  std::scoped_lock lock(container->mutex);
+  if (container->restart_ticket != ticket || !container->facts.restart_at) return false;
+  container->facts.restart_at.reset();
+  return true;
 }
 
 Result<> tear_down(Services& services, const ContainerPtr& container) {

@@ -12,8 +12,8 @@ namespace vps::daemon {
 
 class Monitor {
  public:
-  // Starts a VPS again; called in the loop thread, must not block.
-  using StartAgain = std::function<void(const ContainerPtr&)>;
+  // Starts a VPS again; called in the loop thread, must not block. `ticket` is for take_restart().
+  using StartAgain = std::function<void(const ContainerPtr&, std::uint64_t ticket)>;
 
   explicit Monitor(Services& services) : services_(services) {}
   void on_start_again(StartAgain start_again) { start_again_ = std::move(start_again); }
@@ -41,6 +41,8 @@ class Monitor {
 
   // Forgets a restart that is waiting; true when there was one.
   bool cancel_restart(const ContainerPtr& container);
+  // The restart of this ticket begins now; false when it was taken back since.
+  bool take_restart(const ContainerPtr& container, std::uint64_t ticket);
   // A start by policy has failed: wait longer, try again.
   void start_failed(const ContainerPtr& container);
 
@@ -48,7 +50,7 @@ class Monitor {
   void drain(const ContainerPtr& container);
   void on_status(const ContainerPtr& container, const supervisor::Status& status);
   void lost(const ContainerPtr& container);
-  void schedule_restart(const ContainerPtr& container, Milliseconds delay, const std::string& why);
+  void schedule_restart(const ContainerPtr& container, std::uint64_t ticket, Milliseconds delay, const std::string& why);
 
   Services& services_;
   StartAgain start_again_;

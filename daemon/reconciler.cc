@@ -169,6 +169,10 @@ void Reconciler::recover_one(const std::string& id) {
 void Reconciler::adopt(const ContainerPtr& container, supervisor::Client client) {
   auto first = client.next_status(kHelloTime);
   auto& facts = container->facts;
+  const bool wanted = is_wanted(*container);
+  // An operator's stop was under way; did it come as far as the supervisor?
+  if (!wanted && first && *first && ((*first)->phase == Phase::kRunning || (*first)->phase == Phase::kStarting))
+    warn(container->id, "go on stopping it", client.stop({.force = false, .timeout_ms = static_cast<std::uint64_t>(facts.definition.stop_timeout.count())}));
   {
     std::scoped_lock lock(container->mutex);
     ++container->run;
@@ -182,7 +186,7 @@ void Reconciler::adopt(const ContainerPtr& container, supervisor::Client client)
       if ((*first)->phase == Phase::kRunning && (*first)->paused) facts.state = State::kPaused;
       facts.limits = (*first)->limits;
     }
-    if (!is_wanted(*container)) {  // an operator's stop was under way
+    if (!wanted) {
       facts.state = State::kStopping;
       container->stop_asked = true;
     }
@@ -270,8 +274,8 @@ void Reconciler::sweep_run_directories() {
 
 void Reconciler::sweep_cgroups() {
   const auto& host = services_.host;
-  if (host.unified_root.empty()) return;
-  const std::string directory = host.unified_root + "/" + services_.config.roots.cgroup_name;
+  if (host.unified_base.empty()) return;
+  const std::string directory = host.unified_base + "/" + services_.config.roots.cgroup_name;
   auto top = open_dir(directory);
   if (!top) return;
   auto names = list_dir_at(top->get());

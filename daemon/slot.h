@@ -17,9 +17,11 @@ namespace vps::daemon {
 class OperationSlot {
  public:
   struct Holder {
-    std::string operation;  // "op-1a2b-7"; empty: free
-    std::string kind;       // "start"
+    std::string operation;  // "op-1a2b-7"; empty: free, or vpsd's own work
+    std::string kind;       // "start"; empty: free
   };
+  // Of the work that vpsd does by itself when a run has ended.
+  static constexpr const char* kCleanUp = "clean-up";
 
   bool try_acquire(const Holder& holder);
   // kBusy, naming the holder, when the turn has not come by `deadline`; kFailed when `cancelled` is asked to stop.

@@ -1,5 +1,4 @@
-#include <sys/utsname.h>
-#include <time.h>
+#include <algorithm>
 
 #include "base/files.h"
 #include "base/log.h"
@@ -62,22 +61,7 @@ Result<StartPlan> plan_start(Services& services, const VpsPaths& paths, const De
   start.definition = definition;
   auto use = VPS_TRY(check_template(services, definition, paths.disk));
   start.init_path = use.init.path;
-  CompileInput input;
-  input.definition = definition;
-  if (input.definition.init.empty()) input.definition.init = {use.init.path};
-  input.ids = ids;
-  input.rootfs = storage::rootfs_plan(paths.disk, services.templates.rootfs_path(definition.template_name), definition.disk);
-  input.host = services.facts;
-  input.roots = services.config.roots;
-  // A time namespace starts its clocks at zero: the offsets are those of this moment.
-  timespec monotonic{};
-  timespec boottime{};
-  ::clock_gettime(CLOCK_MONOTONIC, &monotonic);
-  ::clock_gettime(CLOCK_BOOTTIME, &boottime);
-  input.host.monotonic_seconds = monotonic.tv_sec;
-  input.host.boottime_seconds = boottime.tv_sec;
-  start.compiled = VPS_TRY_CTX("compile its definition", compile_vps(input));
-  start.warnings = start.compiled.warnings;
+  start.compiled = VPS_TRY_CTX("compile its definition", compile_definition(services, paths, definition, ids, use.init.path));
 
   auto& plan = start.plan;
   plan.id = definition.id;
@@ -95,13 +79,10 @@ Result<StartPlan> plan_start(Services& services, const VpsPaths& paths, const De
   plan.seccomp_cache = services.config.roots.state + "/cache/seccomp";
   plan.etc_files = {"/etc/hostname=" + (definition.hostname.empty() ? definition.id : definition.hostname) + "\n"};
 
+  start.warnings = start.compiled.warnings;
   if (start.compiled.spec.linux_ && start.compiled.spec.linux_->resources)
-    for (const auto& limit : cgroups::Group::explain(services.host, *start.compiled.spec.linux_->resources))
-      if (limit.kind != cgroups::Enforcement::Kind::kEnforced)
-        start.warnings.push_back(fmt::format("{} {} is {}: {}", definition_limit_name(limit.limit), limit.value,
-                                             limit.kind == cgroups::Enforcement::Kind::kUnavailable ? "not available on this host"
-                                                                                                     : "accounted only",
-                                             limit.reason));
+    for (auto& warning : enforcement_warnings(cgroups::Group::explain(services.host, *start.compiled.spec.linux_->resources)))
+      start.warnings.push_back(std::move(warning));
   if (auto reason = storage::explain_disk(definition.disk); !reason.empty())
     start.warnings.push_back(fmt::format("disk.size is not enforced: {}", reason));
   return start;
@@ -220,47 +201,15 @@ Result<> wait_ready(Services& services, const ContainerPtr& container, Milliseco
 }
 
 std::vector<std::string> describe_start(const Services& services, const StartPlan& start) {
-  std::vector<std::string> steps;
   const auto& plan = start.plan;
-  auto add = [&]<class... Args>(fmt::format_string<Args...> format, Args&&... args) {
-    steps.push_back(fmt::format(format, std::forward<Args>(args)...));
-  };
-  add("check template {}: init is {} ({})", start.definition.template_name, start.init_path, plan.init_kind);
-  add("write {} and plan.json", plan.config);
-  add("spawn the supervisor {}", services.config.supervisor);
-  add("make the cgroups {} and {}", plan.cgroup_payload, plan.cgroup_supervisor);
-  if (start.compiled.spec.linux_ && start.compiled.spec.linux_->resources)
-    for (const auto& limit : cgroups::Group::explain(services.host, *start.compiled.spec.linux_->resources)) {
-      if (limit.kind == cgroups::Enforcement::Kind::kEnforced) {
-        add("limit {} = {} by {}", definition_limit_name(limit.limit), limit.value, limit.file);
-      } else {
-        add("cannot enforce {} = {}: {}", definition_limit_name(limit.limit), limit.value, limit.reason);
-      }
-    }
-  if (plan.rootfs.upper.empty()) {
-    add("use {} as its root", plan.rootfs.lower.empty() ? "" : plan.rootfs.lower.front());
-  } else {
-    std::string lower;
-    for (const auto& each : plan.rootfs.lower) lower += (lower.empty() ? "" : ":") + each;
-    add("mount an overlay of {} over {}{}", plan.rootfs.upper, lower, plan.rootfs.idmapped ? ", layers idmapped" : "");
-  }
-  std::string namespaces;
-  if (start.compiled.spec.linux_)
-    for (const auto& each : start.compiled.spec.linux_->namespaces) namespaces += (namespaces.empty() ? "" : ", ") + each.type;
-  add("clone pid 1 into new namespaces: {}", namespaces);
-  if (plan.ids.size != 0) {
-    add("map ids 0..{} to {}..{} of the host", plan.ids.size - 1, plan.ids.base, plan.ids.base + (plan.ids.size - 1));
-  } else {
-    add("no user namespace: root inside is root of the host");
-  }
-  for (const auto& mount : start.compiled.spec.mounts) add("mount {} on {} ({})", mount.source, mount.destination, mount.type);
-  if (start.compiled.spec.linux_ && start.compiled.spec.linux_->seccomp)
-    add("load the seccomp profile {}", start.definition.security.seccomp);
-  std::string command;
-  if (start.compiled.spec.process)
-    for (const auto& each : start.compiled.spec.process->args) command += (command.empty() ? "" : " ") + each;
-  add("execute {}", command);
-  if (plan.notify_ready) add("it is ready when it says READY=1");
+  std::vector<std::string> steps = {
+      fmt::format("check template {}: its init is {} ({})", start.definition.template_name, start.init_path, plan.init_kind),
+      fmt::format("write {} and plan.json", plan.config),
+      fmt::format("spawn the supervisor {} in cgroup {}", services.config.supervisor, plan.cgroup_supervisor)};
+  for (auto& line : vps::describe_start(start.compiled)) steps.push_back(std::move(line));
+  if (plan.notify_ready) steps.emplace_back("ready when its init says READY=1");
+  for (const auto& warning : start.warnings)
+    if (std::ranges::find(start.compiled.warnings, warning) == start.compiled.warnings.end()) steps.push_back("warning: " + warning);
   return steps;
 }
 

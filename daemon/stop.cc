@@ -35,26 +35,47 @@ Result<> ask(Monitor& monitor, const ContainerPtr& container, const supervisor::
   return {};
 }
 
+// A stop that failed before anybody was asked to stop: it goes on as before.
+void take_back_stop(const ContainerPtr& container, State before) {
+  {
+    std::scoped_lock lock(container->mutex);
+    if (container->facts.state != State::kStopping) return;  // it ended meanwhile
+    container->facts.state = before;
+    container->stop_asked = false;
+  }
+  if (auto wanted = set_wanted(*container, is_running(before)); !wanted)
+    log::warning("vps {}: {}", container->id, wanted.error().to_string());
+  container->changed.notify_all();
+}
+
 }  // namespace
 
 Result<> stop_vps(Services& services, Monitor& monitor, const ContainerPtr& container, bool force,
                   std::optional<Milliseconds> timeout, Operation& operation) {
   const bool restart_pending = monitor.cancel_restart(container);
   bool ends = false;
+  State before{};
   Milliseconds time{0};
   {
     std::scoped_lock lock(container->mutex);
     auto& facts = container->facts;
-    auto next = apply_transition(facts.state, Transition::kStop);
+    before = facts.state;
+    auto next = apply_transition(before, Transition::kStop);
     if (!next && !(restart_pending && facts.state == State::kStopped)) return std::unexpected(std::move(next).error());
     if (next) facts.state = *next;
     ends = is_running(facts.state);
     container->stop_asked = ends;
     time = timeout.value_or(facts.definition.stop_timeout);
   }
-  VPS_TRY(set_wanted(*container, false));
   container->changed.notify_all();
-  VPS_TRY(step("daemon.stop.wanted"));
+  auto asked_for = [&]() -> Result<> {
+    VPS_TRY(set_wanted(*container, false));
+    return step("daemon.stop.wanted");
+  }();
+  if (!asked_for) {
+    take_back_stop(container, before);
+    return asked_for;
+  }
   if (!ends) {
     services.ledger->append("vps.stopped", container->id, restart_pending ? "will not be started again" : "stopped");
     return {};
@@ -64,7 +85,10 @@ Result<> stop_vps(Services& services, Monitor& monitor, const ContainerPtr& cont
   VPS_TRY(step("daemon.stop.request"));
   if (!asked) {
     log::warning("vps {}: {}", container->id, asked.error().to_string());
-    if (!force) return asked;
+    if (!force) {
+      take_back_stop(container, before);
+      return asked;
+    }
     VPS_TRY(kill_vps(services, monitor, container));
   }
   operation.progress("wait until it has ended", 40);

@@ -45,16 +45,12 @@ Result<json> full_description(const Call& call, const ContainerPtr& container) {
                       {"file", ""},
                       {"reason", reason}});
   }
-  CompileInput input;
-  input.definition = active;
-  if (input.definition.init.empty()) input.definition.init = {facts.init_path.empty() ? "/sbin/init" : facts.init_path};
-  input.ids = facts.record.ids;
-  input.rootfs = storage::rootfs_plan(container->paths.disk, services.templates.rootfs_path(active.template_name), active.disk);
-  input.host = services.facts;
-  input.roots = services.config.roots;
   json security = nullptr;
-  if (!facts.broken)
-    if (auto compiled = compile_vps(input)) security = describe_security(facts, *compiled);
+  if (!facts.broken) {
+    auto compiled = compile_definition(services, container->paths, active, facts.record.ids,
+                                       facts.init_path.empty() ? "/sbin/init" : facts.init_path);
+    if (compiled) security = describe_security(facts, *compiled);
+  }
   return json{{"definition", definition_json(facts.definition)},
               {"status", describe_status(*container, facts)},
               {"limits", limits},

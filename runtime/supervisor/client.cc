@@ -118,11 +118,18 @@ Result<Client> Client::connect(const std::string& socket_path) {
 int Client::fd() const { return impl_->channel.fd(); }
 
 Result<Reply> Client::request(Message type, std::string_view body) {
-  VPS_TRY(impl_->channel.send(static_cast<std::uint32_t>(type), body));
+  // One that ends while it is asked: the same as one that ended just before.
+  auto ended = [](const Error& error) { return error.err() == EPIPE || error.err() == ECONNRESET; };
+  if (auto sent = impl_->channel.send(static_cast<std::uint32_t>(type), body); !sent) {
+    if (ended(sent.error())) return fail(Code::kWrongState, "the supervisor has ended");
+    return std::unexpected(std::move(sent).error());
+  }
   while (true) {
     VPS_TRY(wait_readable(fd(), kReplyTimeout));
-    auto packet = VPS_TRY(impl_->channel.receive());
-    if (!packet) return fail(Code::kWrongState, "the supervisor has ended");
+    auto received = impl_->channel.receive();
+    if (!received && !ended(received.error())) return std::unexpected(std::move(received).error());
+    if (!received || !*received) return fail(Code::kWrongState, "the supervisor has ended");
+    auto& packet = *received;
     if (packet->type == static_cast<std::uint32_t>(Message::kStatus)) {
       impl_->queued.push_back(VPS_TRY(decode_status(packet->body)));
       continue;

@@ -24,7 +24,7 @@ TEST(Json, Indented) {
 }
 
 TEST(Json, WritesTextSoThatItReadsBack) {
-  std::string nasty("quote\" back\\ nl\n tab\t nul\x01 del\x7f e\xc3\xa9 snow\xe2\x98\x83", 46);
+  std::string nasty = "quote\" back\\ nl\n tab\t nul\x01 del\x7f e\xc3\xa9 snow\xe2\x98\x83";
   Value value(nasty);
   EXPECT_EQ(parsed(format_json(value, 0)).string(), nasty);
   EXPECT_EQ(format_json(value, 0).find('\x7f'), std::string::npos);
