@@ -64,6 +64,12 @@ class Group {
   Result<bool> populated() const;
   Result<std::vector<pid_t>> processes() const;  // of the whole subtree
   Result<Stats> stats() const;
+  // How many forks the group's pids limit has refused, those in its sub-groups included. Kernels before 6.11 count a refusal
+  // in the group that forked, not in that of the limit, and announce it there: Stats::pids_max_events misses those.
+  // Looks at every sub-group where it must: not for regular accounting.
+  Result<std::uint64_t> forks_refused() const;
+  // False where refusals in sub-groups are neither counted nor announced in this group.
+  [[nodiscard]] bool announces_refused_forks() const;
 
   // Files to poll for changes. After an event call rearm(), then look at stats() or populated(). Newer kernels (6.18
   // seen) do not notify on v1's pids.events: on hybrid hosts compare Stats::pids_max_events now and then as well.

@@ -125,6 +125,17 @@ Result<Stats> Group::stats() const {
   return stats;
 }
 
+bool Group::announces_refused_forks() const {
+  // v1 groups do not announce at all on newer kernels; pids.events.local came with the hierarchical count.
+  return v1_fd("pids") < 0 && ::faccessat(unified_.get(), "pids.events.local", F_OK, 0) == 0;
+}
+
+Result<std::uint64_t> Group::forks_refused() const {
+  if (v1_fd("pids") >= 0) return VPS_TRY_CTX("cgroup " + path_, subtree_sum(v1_fd("pids"), "pids.events", "max"));
+  if (announces_refused_forks()) return keyed_value(text_of(unified_.get(), "pids.events"), "max");
+  return VPS_TRY_CTX("cgroup " + path_, subtree_sum(unified_.get(), "pids.events", "max"));
+}
+
 Result<> Group::Watch::rearm() const {
   if (eventfd) {
     std::uint64_t count = 0;

@@ -12,6 +12,7 @@
 #include "base/files.h"
 #include "base/pidfd.h"
 #include "base/units.h"
+#include "cgroups/stats.h"
 #include "cgroups/text.h"
 
 namespace vps::cgroups {
@@ -27,21 +28,6 @@ bool gone(const Error& error) { return error.err() == ENOENT || error.err() == E
 int milliseconds_until(Clock::time_point deadline) {
   auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
   return static_cast<int>(std::clamp<long long>(left, 0, 60'000));
-}
-
-Result<std::vector<std::string>> sub_groups(int dirfd) {
-  std::vector<std::string> groups;
-  auto names = list_dir_at(dirfd);
-  if (!names) {
-    if (gone(names.error())) return groups;
-    return std::unexpected(std::move(names).error());
-  }
-  for (auto& name : *names) {
-    struct stat st{};
-    if (::fstatat(dirfd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
-      groups.push_back(std::move(name));
-  }
-  return groups;
 }
 
 Result<UniqueFd> open_group(int parent, const std::string& name) {
@@ -69,6 +55,18 @@ Result<> collect_processes(int dirfd, std::vector<pid_t>& pids, std::size_t dept
   return {};
 }
 
+Result<> add_up(int dirfd, const char* file, std::string_view key, std::uint64_t& sum, std::size_t depth) {
+  if (auto text = read_file_at(dirfd, file)) sum += keyed_value(*text, key);
+  if (depth == 0) return fail(Code::kFailed, "cgroups nest deeper than {} levels", kMaxDepth);
+  for (const auto& name : VPS_TRY(sub_groups(dirfd))) {
+    auto child = open_group(dirfd, name);
+    if (!child && gone(child.error())) continue;
+    if (!child) return std::unexpected(std::move(child).error());
+    VPS_TRY(add_up(child->get(), file, key, sum, depth - 1));
+  }
+  return {};
+}
+
 Result<> remove_children_to(int dirfd, std::size_t depth);
 
 Result<> remove_group_to(int parent, const std::string& name, std::size_t depth) {
@@ -91,6 +89,21 @@ Result<> remove_children_to(int dirfd, std::size_t depth) {
 }
 
 }  // namespace
+
+Result<std::vector<std::string>> sub_groups(int dirfd) {
+  std::vector<std::string> groups;
+  auto names = list_dir_at(dirfd);
+  if (!names) {
+    if (gone(names.error())) return groups;
+    return std::unexpected(std::move(names).error());
+  }
+  for (auto& name : *names) {
+    struct stat st{};
+    if (::fstatat(dirfd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+      groups.push_back(std::move(name));
+  }
+  return groups;
+}
 
 Result<std::string> normal_path(std::string_view path) {
   std::string out;
@@ -139,6 +152,12 @@ Result<std::vector<pid_t>> subtree_processes(int dirfd) {
   std::sort(pids.begin(), pids.end());
   pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
   return pids;
+}
+
+Result<std::uint64_t> subtree_sum(int dirfd, const char* file, std::string_view key) {
+  std::uint64_t sum = 0;
+  VPS_TRY(add_up(dirfd, file, key, sum, kMaxDepth));
+  return sum;
 }
 
 Result<> kill_by_signal(int dirfd, std::chrono::milliseconds timeout) {

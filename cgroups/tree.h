@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,8 +26,14 @@ Result<std::string> keyed_word(int dirfd, const char* file, std::string_view key
 Result<> wait_for(int dirfd, const char* file, std::string_view key, std::string_view value,
                   std::chrono::milliseconds timeout);
 
+// Names of the groups right below `dirfd`; none when it has just been removed.
+Result<std::vector<std::string>> sub_groups(int dirfd);
+
 // Pids of the group and all below it, from cgroup.procs; a group that vanishes meanwhile counts as empty.
 Result<std::vector<pid_t>> subtree_processes(int dirfd);
+
+// The sum of `key` in a "key number" file of the group and all below it; groups without the file count nothing.
+Result<std::uint64_t> subtree_sum(int dirfd, const char* file, std::string_view key);
 
 // SIGKILL for everything in the subtree until a look at it finds nothing, waiting on pidfds in between. For v1 hierarchies
 // and kernels without cgroup.kill. kTimedOut when processes do not die.

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/undo.h"
 #include "cgroups/cgroup.h"
+#include "cgroups/shares.h"
 #include "daemon/failpoints.h"
 #include "storage/disk.h"
 
@@ -160,6 +161,14 @@ oci::Resources with_lifted_limits(const oci::Resources& from, oci::Resources to,
   return to;
 }
 
+// On a running VPS.
+Result<std::vector<cgroups::Enforcement>> put_in_force(const Services& services, const VpsPaths& paths, const oci::Resources& resources) {
+  auto group = VPS_TRY(cgroups::Group::open(services.host, paths.cgroup_payload));
+  auto limits = VPS_TRY(group.apply(resources));
+  VPS_TRY(cgroups::apply_shares(services.host, paths.cgroup_parent, resources));
+  return limits;
+}
+
 Result<ChangeResult> change_vps(Services& services, const ContainerPtr& container, const Definition& wanted, ChangeMode mode,
                                 bool dry_run) {
   const auto& paths = container->paths;
@@ -203,18 +212,15 @@ Result<ChangeResult> change_vps(Services& services, const ContainerPtr& containe
     undo.push("name", [&] { (void)services.registry.rename(container->id, facts.definition.name); });
   }
   if (limits_change) {
-    auto group = VPS_TRY_CTX("apply the limits", cgroups::Group::open(services.host, paths.cgroup_payload));
-    result.limits = VPS_TRY_CTX("apply the limits", group.apply(with_lifted_limits(old_resources, new_resources, services.facts.cpus)));
+    undo.push("limits", [&services, &paths, old_resources, new_resources] {
+      if (auto done = put_in_force(services, paths, with_lifted_limits(new_resources, old_resources, services.facts.cpus)); !done)
+        log::error("{}: old limits: {}", paths.cgroup_payload, done.error().to_string());
+    });
+    result.limits = VPS_TRY_CTX("apply the limits", put_in_force(services, paths, with_lifted_limits(old_resources, new_resources, services.facts.cpus)));
     // Lifted limits were only written to get rid of the old ones.
     auto kept = cgroups::Group::explain(services.host, new_resources);
     std::erase_if(result.limits, [&](const auto& each) {
       return std::ranges::none_of(kept, [&](const auto& other) { return other.limit == each.limit; });
-    });
-    undo.push("limits", [&services, &paths, old_resources, new_resources] {
-      auto again = cgroups::Group::open(services.host, paths.cgroup_payload);
-      if (!again) return;
-      if (auto done = again->apply(with_lifted_limits(new_resources, old_resources, services.facts.cpus)); !done)
-        log::error("{}: old limits: {}", paths.cgroup_payload, done.error().to_string());
     });
     VPS_TRY(step("daemon.change.live"));
   }

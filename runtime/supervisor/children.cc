@@ -12,6 +12,7 @@
 #include "base/failpoint.h"
 #include "base/files.h"
 #include "base/wire.h"
+#include "cgroups/shares.h"
 #include "namespaces/clone.h"
 #include "runtime/exec.h"
 #include "runtime/hooks.h"
@@ -82,6 +83,7 @@ Result<cgroups::Group> make_group(const Plan& plan, const oci::Spec& spec, const
     WireWriter w;
     w.strings(lines);
     VPS_TRY(tell(channel, ChildMessage::kLimits, w.data()));
+    VPS_TRY_CTX("limits", cgroups::apply_shares(host, plan.cgroup_payload.substr(0, plan.cgroup_payload.rfind('/')), *spec.linux_->resources));
     VPS_TRY_CTX("device filter", cgroups::apply_device_filter(group.dirfd(), spec.linux_->resources->devices));
   }
   auto uid = ns::map_to_host(spec.linux_->uid_mappings, 0);

@@ -303,9 +303,9 @@ void Monitor::watch_limits() {
   }
 }
 
-// v1 pids groups do not announce their events; the kernel log tells of the first refusal.
+// Where the group does not announce refused forks (v1, and sub-groups before 6.11), the kernel log tells of the first one.
 void Monitor::watch_kernel_log() {
-  if (host_->layout == cgroups::Layout::kUnified) return;
+  if (group_->announces_refused_forks()) return;
   auto log = open_path(kKmsg, O_RDONLY | O_NONBLOCK);
   if (!log || ::lseek(log->get(), 0, SEEK_END) < 0) return;
   kernel_log_ = std::move(*log);
@@ -361,11 +361,16 @@ void Monitor::on_memory_event() {
 
 void Monitor::on_pids_event() {
   if (!group_ || pids_quiet_) return;
+  auto refused = group_->forks_refused();
   auto stats = group_->stats();
-  if (!stats || stats->pids_max_events <= pids_events_) return;
-  add_incident({.kind = "pids-limit", .process = "", .pid = 0, .limit = "pids.limit", .file = "pids.max",
-                .value = stats->pids_limit, .count = stats->pids_max_events - pids_events_});
-  pids_events_ = stats->pids_max_events;
+  if (!refused || !stats || *refused <= pids_events_) return;
+  // Counted in the sub-groups, a refusal may as well be due to a limit that the tenant's own systemd has set there.
+  bool own = group_->announces_refused_forks() || host_->layout == cgroups::Layout::kHybrid ||
+             stats->pids_current >= stats->pids_limit - stats->pids_limit / 4;
+  if (own)
+    add_incident({.kind = "pids-limit", .process = "", .pid = 0, .limit = "pids.limit", .file = "pids.max",
+                  .value = stats->pids_limit, .count = *refused - pids_events_});
+  pids_events_ = *refused;
   // A fork bomb hits its limit thousands of times a second: one event now, the sum later.
   constexpr std::chrono::seconds kQuiet{10};
   pids_quiet_ = true;
@@ -377,7 +382,7 @@ void Monitor::look_at_pids_after(std::chrono::milliseconds delay) {
     pids_quiet_ = false;
     on_pids_event();
     // Where nothing announces further events, a group that has hit its limit once is looked at now and then.
-    if (!pids_quiet_ && group_ && host_->layout == cgroups::Layout::kHybrid) look_at_pids_after(delay);
+    if (!pids_quiet_ && group_ && !group_->announces_refused_forks()) look_at_pids_after(delay);
   });
 }
 

@@ -3,6 +3,10 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
+#include <chrono>
+
+#include "base/files.h"
 #include "tests/support/vpsd_fixture.h"
 
 namespace vps::test {
@@ -45,6 +49,72 @@ TEST_F(LimitsTest, AForkBombIsStoppedByPids) {
   EXPECT_THAT(event.dump(), HasSubstr("30"));
   EXPECT_LE(stats("101").number("/pids/current"), 30);
   EXPECT_EQ(state_of("101"), "running");
+}
+
+TEST_F(LimitsTest, AForkBombInASubGroupIsSeenToo) {
+  make_vps("101", true, {"--set", "resources.pids.limit=30"});
+  // What systemd does: every process in a group of its own, controllers handed down (where the v2 tree has any).
+  auto bomb = vpsd_->ctl({"exec", "101", "--", "sh", "-c",
+                          "cd /sys/fs/cgroup && mkdir init bomb && for p in $(cat cgroup.procs); do echo $p >init/cgroup.procs; done 2>/dev/null; "
+                          "echo $$ >bomb/cgroup.procs; echo +pids 2>/dev/null >cgroup.subtree_control; "
+                          "i=0; while [ $i -lt 100 ]; do sleep 20 & i=$((i+1)); done"});
+  EXPECT_THAT(bomb.err, HasSubstr("fork"));
+  EXPECT_THAT(wait_event("vps.pids-limit", "101").dump(), HasSubstr("30"));
+}
+
+TEST_F(LimitsTest, WeightsDivideOneCpu) {
+  make_vps("101", true, {"--set", "resources.cpu.set=0", "--set", "resources.cpu.weight=100"});
+  make_vps("102", true, {"--set", "resources.cpu.set=0", "--set", "resources.cpu.weight=400"});
+  const Argv spin = {"--", "timeout", "4", "sh", "-c", "while :; do :; done"};
+  std::vector<Process> spinners;
+  for (const char* id : {"101", "102"}) {
+    Argv command = {"exec", id};
+    command.insert(command.end(), spin.begin(), spin.end());
+    auto started = vpsd_->ctl_start(command);
+    ASSERT_TRUE(started) << started.error().to_string();
+    spinners.push_back(std::move(*started));
+  }
+  for (auto& spinner : spinners) EXPECT_TRUE(spinner.finish(std::chrono::seconds(60)));
+  auto light = stats("101").number("/cpu/usageUsec"), heavy = stats("102").number("/cpu/usageUsec");
+  // 1:4 while both run; they neither begin nor end at the same moment.
+  EXPECT_GT(heavy, light + light / 2) << light << " and " << heavy << " us";
+}
+
+TEST_F(LimitsTest, AGuaranteeHoldsUpToTheTopOfTheTree) {
+  make_vps("101", true, {"--ram", "64M", "--set", "resources.memory.guarantee=16M"});
+  make_vps("102", true, {"--ram", "64M", "--set", "resources.memory.guarantee=8M"});
+  const std::string top = "/sys/fs/cgroup/" + vpsd_->cgroup_name();
+  if (!path_exists(top + "/101/memory.low")) GTEST_SKIP() << "no memory controller in the v2 tree: v1 has no guarantees";
+  // The kernel gives a group at most what stands on every group above it.
+  EXPECT_EQ(*read_file(top + "/101/payload/memory.low"), "16777216\n");
+  EXPECT_EQ(*read_file(top + "/101/memory.low"), "16777216\n");
+  EXPECT_EQ(*read_file(top + "/memory.low"), "25165824\n");
+  ctl({"set", "102", "guarantee=32M"});
+  EXPECT_EQ(*read_file(top + "/memory.low"), "50331648\n");
+}
+
+TEST_F(LimitsTest, DiskWritesStayBelowTheLimit) {
+  make_vps("101", true, {"--set", "resources.io.write=4M"});
+  bool enforced = false;
+  for (const auto& entry : json({"show", "101"}).items("/limits"))
+    enforced = enforced || (entry.string("/limit").starts_with("blockIO.throttleWriteBps") && entry.string("/state") == "enforced");
+  if (!enforced) GTEST_SKIP() << "the file system of the tests is on no block device that takes limits";
+  auto start = std::chrono::steady_clock::now();
+  ctl({"exec", "101", "--", "dd", "if=/dev/zero", "of=/root/file", "bs=1M", "count=12", "conv=fsync"});
+  std::chrono::duration<double> wall = std::chrono::steady_clock::now() - start;
+  EXPECT_GT(wall.count(), 2.0) << "12 MiB at 4 MiB/s";
+  EXPECT_GE(stats("101").number("/io/writeBytes"), 12 << 20);
+}
+
+TEST_F(LimitsTest, SwapGoesAsFarAsItsLimit) {
+  auto swaps = read_file("/proc/swaps");
+  if (!swaps || std::count(swaps->begin(), swaps->end(), '\n') < 2) GTEST_SKIP() << "this host has no swap";
+  make_vps("101", true, {"--ram", "64M", "--swap", "128M"});
+  // Zeros would not do: newer kernels give such pages back.
+  const Argv hog = {"exec", "101", "--", "sh", "-c", "yes | dd of=/dev/null bs=100M count=1 iflag=fullblock"};
+  ctl(hog);
+  ctl({"set", "101", "swap=16M"});
+  ctl(hog, 128 + SIGKILL);
 }
 
 TEST_F(LimitsTest, CpuTimeStaysBelowTheLimit) {

@@ -1,4 +1,5 @@
 // What root of a VPS can and cannot do, seen from inside and held against what `show` says.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -28,8 +29,10 @@ class SecurityTest : public VpsdTest {
 
 TEST_F(SecurityTest, ForbiddenThingsAreRefusedWithAnErrorNotASignal) {
   make_vps("101");
-  auto probe = read_file(VPS_SECURITY_PROBE);
-  ASSERT_TRUE(probe);
+  auto self = read_link_at(AT_FDCWD, "/proc/self/exe");
+  ASSERT_TRUE(self);
+  auto probe = read_file(self->substr(0, self->rfind('/')) + "/security_probe");
+  ASSERT_TRUE(probe) << probe.error().to_string();
   ctl({"exec", "-i", "101", "--", "sh", "-c", "cat > /root/probe && chmod 0755 /root/probe"}, 0, {.input = *probe});
   std::istringstream lines(ctl({"exec", "101", "--", "/root/probe"}).out);
   int seen = 0;

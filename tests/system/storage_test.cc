@@ -53,7 +53,10 @@ TEST_F(SmallDiskTest, CreateFailsCleanlyAtEveryPoint) {
 
 TEST_F(SmallDiskTest, AFullDiskInsideTheVpsHurtsOnlyIt) {
   inodes(1000);
-  make_vps("101");
+  ctl({"create", "101", "--template", "busybox", "--ip", "none"});
+  auto started = vpsd_->ctl({"start", "101"});
+  if (started.err.find("cannot be idmapped") != std::string::npos) GTEST_SKIP() << "this kernel does not idmap tmpfs, which stands for the small disk here";
+  ASSERT_EQ(started.code, 0) << started.describe();
   auto full = vpsd_->ctl({"exec", "101", "--", "dd", "if=/dev/zero", "of=/root/fill", "bs=64k", "count=1000"});
   EXPECT_NE(full.code, 0);
   EXPECT_THAT(full.err, HasSubstr("No space"));

@@ -123,6 +123,22 @@ TEST_F(FakeUnified, AppliesLimits) {
   EXPECT_EQ((*limits)[2], (Enforcement{"cpu.quota", "5000us", Enforcement::Kind::kUnavailable, "", "this kernel has no cpu.max"}));
 }
 
+TEST_F(FakeUnified, RefusedForksAreAddedUpWhereTheKernelCountsThemInTheForkingGroup) {
+  auto group = Group::create(host_, "vps/101");
+  ASSERT_TRUE(group);
+  const auto top = dir_ / "cg/vps/101";
+  for (const char* sub : {"/init.scope", "/system.slice", "/system.slice/a.service"}) ASSERT_TRUE(make_dirs(top + sub));
+  put(top + "/pids.events", "max 1\n");
+  put(top + "/init.scope/pids.events", "max 20\n");
+  put(top + "/system.slice/a.service/pids.events", "max 300\n");
+  EXPECT_FALSE(group->announces_refused_forks());
+  EXPECT_EQ(group->forks_refused().value_or(0), 321u);
+  // 6.11 and later: the group of the limit has all of them.
+  put(top + "/pids.events.local", "max 0\n");
+  EXPECT_TRUE(group->announces_refused_forks());
+  EXPECT_EQ(group->forks_refused().value_or(0), 1u);
+}
+
 TEST_F(FakeUnified, LimitOfAControllerThatCannotBeEnabledIsUnavailable) {
   auto group = Group::create(host_, "vps/101");
   ASSERT_TRUE(group);
