@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -30,20 +31,26 @@ std::uint64_t joined_flags(const oci::Spec& spec) {
   return flags;
 }
 
-// The v2 cgroup that `pid` is in now: under an init that has made sub-cgroups, the payload's own directory takes no processes.
-UniqueFd current_cgroup(const cgroups::Group& group, pid_t pid) {
+// No unit of an init can have this name: systemd writes a leading dot differently.
+constexpr const char* kExecGroup = ".exec";
+
+// The v2 cgroup for a new process beside `pid`, the container's first one. As long as that one is in the payload's own
+// directory, there. Under an init that has made sub-cgroups the directory takes no processes, and the init's own sub-group has
+// limits that are meant for the init (systemd: 15 % of the container's processes): a sub-group of our own.
+Result<UniqueFd> exec_cgroup(const cgroups::Group& group, pid_t pid) {
+  auto gone = [] { return fail(Code::kNotFound, "the container's process is gone"); };
   auto text = read_file(fmt::format("/proc/{}/cgroup", pid));
-  if (!text) return {};
+  if (!text) return gone();
   auto line = text->find("0::/");
-  if (line == std::string::npos) return {};
+  if (line == std::string::npos) return gone();
   auto begin = line + 4;
   std::string path = text->substr(begin, text->find('\n', begin) - begin);
   // Relative to the group's own directory: its last components are the group's path.
   auto at = path.find(group.path());
-  if (at == std::string::npos) return {};
-  std::string below = path.substr(at + group.path().size());
-  auto fd = open_at(group.dirfd(), "." + below, O_RDONLY | O_DIRECTORY);
-  return fd ? std::move(*fd) : UniqueFd();
+  if (at == std::string::npos) return gone();
+  if (at + group.path().size() == path.size()) return open_at(group.dirfd(), ".", O_RDONLY | O_DIRECTORY);
+  if (::mkdirat(group.dirfd(), kExecGroup, 0755) != 0 && errno != EEXIST) return fail_errno(errno, "make cgroup {}/{}", group.path(), kExecGroup);
+  return open_at(group.dirfd(), kExecGroup, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 }
 
 void set_default_env(std::vector<std::string>& env, std::string_view key, std::string_view value) {
@@ -139,8 +146,7 @@ Result<PidFd> exec_in_container(ExecRequest request) {
 
   UniqueFd cgroup;
   if (request.group != nullptr) {
-    cgroup = current_cgroup(*request.group, request.target->pid());
-    if (!cgroup) return fail(Code::kNotFound, "the container's process is gone");
+    cgroup = VPS_TRY_CTX("cgroup", exec_cgroup(*request.group, request.target->pid()));
     VPS_TRY_CTX("cgroup", request.group->attach_v1(::getpid()));
   }
   if ((joined_flags(spec) & CLONE_NEWPID) != 0) VPS_TRY(ns::join_namespaces(request.target->fd(), CLONE_NEWPID));
