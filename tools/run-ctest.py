@@ -13,6 +13,7 @@ import sys
 import xml.etree.ElementTree
 
 SUMMARY = re.compile(r"^\d+% tests passed")
+GUEST_SKIP = re.compile(r"^skipped in the guest: (\S+): (.*)$", re.M)  # tests/vm/run.py
 SKIP_REASON = re.compile(r"^\S+:\d+: Skipped\n(.*?)(?=\n\n|\n\[|\Z)", re.M | re.S)
 
 
@@ -24,6 +25,8 @@ def skipped(junit_path):
         return []
     result = []
     for case in suite.iter("testcase"):
+        for test, reason in GUEST_SKIP.findall(case.findtext("system-out") or ""):
+            result.append((f"{case.get('name')}.{test}", reason))
         note = case.find("skipped")
         if case.get("status") not in ("notrun", "disabled") and note is None:
             continue
@@ -56,7 +59,7 @@ def main():
     if os.path.exists(junit):
         os.unlink(junit)
     command = ["ctest", "--test-dir", options.build, "--output-on-failure", "--no-tests=error", "-j", options.jobs,
-               "--output-junit", junit]
+               "--output-junit", junit, "--test-output-size-passed", "65536"]
     if options.label:
         command += ["-L", options.label]
     if options.regex:

@@ -2,13 +2,18 @@
 # Runs a script in a throw-away virtual machine: Debian's kernel, a pure cgroup v2 tree with every controller, full root.
 # QEMU's emulation is enough (no KVM); a run that does nothing takes some seconds.
 #
-#   tools/vm.sh [--kernel 6.1|6.12] [--cpus N] [--mem M] [--timeout S] [--input FILE|DIR]... [--out DIR] [--packages "a b"] SCRIPT [ARG...]
+#   tools/vm.sh [--kernel 6.1|6.12] [--cpus N] [--mem M] [--timeout S] [--input FILE|DIR]... [--out DIR] [--packages "a b"] [--pair]
+#               SCRIPT [ARG...]
 #
-# Each input is found in the guest as /in/<its name>. What the script leaves in /out comes back into --out. The exit status is
-# the script's. Kernel, initramfs and root image are kept in $VPS_VM_CACHE (/var/cache/vpsd-vm), named by what they are made of.
+# Each input is found in the guest as /in/<its name>, or with --input PATH=NAME as /in/NAME. What the script leaves in /out
+# comes back into --out. The exit status is the script's; 77: the archive has no such kernel.
+# --pair boots two guests, a and b, on one virtual wire. The script runs in both, with VM_NAME (a or b), VM_ADDRESS and VM_PEER
+# (the other's address) set; lines of the console begin with the name, files come back into --out/a and --out/b, and the exit
+# status is that of the first guest that failed.
+# Kernel, initramfs and root image are kept in $VPS_VM_CACHE (/var/cache/vpsd-vm), named by what they are made of.
 set -euo pipefail
 
-kernel=6.1 cpus=1 mem=2048 limit=600 out="" inputs=()
+kernel=6.1 cpus=1 mem=2048 limit=600 out="" inputs=() pair=""
 packages="bash coreutils procps iproute2 kmod busybox-static util-linux libarchive13 libyaml-cpp0.7 libspdlog1.10 libfmt9 libsqlite3-0
   libseccomp2 libcap2 libmnl0 libnftnl11 libzstd1 acl attr e2fsprogs jq nftables iputils-ping strace"
 die() { echo "vm.sh: $*" >&2; exit 2; }
@@ -21,7 +26,8 @@ while [ $# -gt 0 ]; do
     --input) inputs+=("$2"); shift 2 ;;
     --out) out=$2; shift 2 ;;
     --packages) packages+=" $2"; shift 2 ;;
-    -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --pair) pair=1; shift ;;
+    -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) die "unknown option $1" ;;
     *) break ;;
   esac
@@ -51,7 +57,7 @@ image_package() {
 }
 package=$(image_package "$meta")
 [ -n "$package" ] || package=$(apt-cache pkgnames "linux-image-$kernel." | grep -E "^linux-image-${kernel}[.0-9+a-z-]*-cloud-amd64$" | sort -V | tail -1)
-[ -n "$package" ] || die "the package archive has no cloud kernel $kernel"
+[ -n "$package" ] || { echo "vm.sh: the package archive has no cloud kernel $kernel" >&2; exit 77; }
 kdir=$cache/$package
 if [ ! -f "$kdir/ok" ]; then
   rm -rf "$kdir"
@@ -112,13 +118,25 @@ sysctl -qw kernel.printk='3 4 1 3'
 ip link set lo up
 hostname vm
 mkdir -p /in /out
-tar -xf /dev/vdb -C / 2>/dev/null
+tar -xf /dev/vdb -C / --numeric-owner --xattrs --xattrs-include='*' 2>/dev/null
 for m in $(cat /etc/vm-modules); do modprobe -q "$m"; done
+for word in $(cat /proc/cmdline); do
+  case $word in vm_name=*) export VM_NAME=${word#*=} ;; esac
+done
+if [ -n "$VM_NAME" ]; then
+  [ "$VM_NAME" = a ] && own=1 other=2 || own=2 other=1
+  export VM_ADDRESS=10.255.0.$own VM_PEER=10.255.0.$other
+  hostname "vm-$VM_NAME"
+  ip address add "$VM_ADDRESS/24" dev eth0
+  ip link set eth0 up
+fi
 cd /
-/in/.script $(cat /in/.args 2>/dev/null) </dev/null
+mapfile -d '' -t arguments </in/.args
+/in/.script "${arguments[@]}" </dev/null
 status=$?
 tar -cf /dev/vdc -C /out . 2>/dev/null
 sync
+dmesg -n 1
 echo "vm-exit-status $status"
 echo 1 >/proc/sys/kernel/sysrq
 echo o >/proc/sysrq-trigger
@@ -145,37 +163,88 @@ if [ ! -f "$rootfs" ]; then
 fi
 flock -u 9
 
-# --- inputs and outputs as raw tar disks ---
-stage=$work/stage/in
-mkdir -p "$stage"
-install -m 755 "$script" "$stage/.script"
-echo "$*" >"$stage/.args"
-for input in ${inputs[@]+"${inputs[@]}"}; do
-  [ -e "$input" ] || die "no such input: $input"
-  cp -a "$input" "$stage/"
-done
+# --- inputs as a raw tar disk ---
+mkdir -p "$work/stage/in"
+install -m 755 "$script" "$work/stage/in/.script"
+: >"$work/stage/in/.args"
+[ $# -eq 0 ] || printf '%s\0' "$@" >"$work/stage/in/.args"
 tar -cf "$work/in.tar" -C "$work/stage" in
+for input in ${inputs[@]+"${inputs[@]}"}; do
+  path=${input%%=*}
+  name=${input#*=}
+  [ "$name" != "$input" ] || name=$(basename "$path")
+  [ -e "$path" ] || die "no such input: $path"
+  # The target of a symbolic link stays what it is.
+  tar -rf "$work/in.tar" --numeric-owner --xattrs --xattrs-include='*' --transform "flags=rSh;s,^[^/]*,in/$name," \
+    -C "$(dirname "$path")" "$(basename "$path")"
+done
 truncate -s %512 "$work/in.tar"
-truncate -s 256M "$work/out.img"
 
-timeout "$limit" qemu-system-x86_64 -M pc -cpu max -smp "$cpus" -m "$mem" -nographic -no-reboot -nodefaults -serial stdio -monitor none \
-  -kernel "$kdir/boot/vmlinuz-$version" -initrd "$initramfs" -append "console=ttyS0 quiet panic=-1 cgroup_no_v1=all psi=1" \
-  -drive file="$rootfs",if=virtio,format=raw,snapshot=on -drive file="$work/in.tar",if=virtio,format=raw,readonly=on \
-  -drive file="$work/out.img",if=virtio,format=raw </dev/null >"$work/console" 2>"$work/qemu.err" &
-qemu=$!
-# The console is shown as it comes, without the status line.
-tail -n +1 -f --pid=$qemu "$work/console" 2>/dev/null | tr -d '\r' | grep --line-buffered -v '^vm-exit-status ' || true
-qemu_status=0
-wait $qemu || qemu_status=$?
-status=$(tr -d '\r' <"$work/console" | sed -n 's/^vm-exit-status //p' | tail -1)
-if [ -n "$out" ]; then
-  mkdir -p "$out"
-  tar -xf "$work/out.img" -C "$out" 2>/dev/null || true
-fi
-if [ -z "$status" ]; then
-  cat "$work/qemu.err" >&2
-  [ "$qemu_status" = 124 ] && echo "vm.sh: no end after $limit s" >&2
+# boot NAME [QEMU-OPTION...]: becomes the guest NAME, whose console is $work/console.NAME
+boot() {
+  local name=$1
+  shift
+  truncate -s 256M "$work/out.$name"
+  # -display none rather than -nographic: that would put the BIOS on the serial line.
+  exec timeout "$limit" qemu-system-x86_64 -M pc -cpu max -smp "$cpus" -m "$mem" -display none -vga none -no-reboot -nodefaults -serial stdio \
+    -monitor none -kernel "$kdir/boot/vmlinuz-$version" -initrd "$initramfs" \
+    -append "console=ttyS0 quiet panic=-1 cgroup_no_v1=all psi=1 net.ifnames=0${pair:+ vm_name=$name}" \
+    -drive file="$rootfs",if=virtio,format=raw,snapshot=on -drive file="$work/in.tar",if=virtio,format=raw,readonly=on \
+    -drive file="$work/out.$name",if=virtio,format=raw "$@" </dev/null >"$work/console.$name" 2>"$work/qemu.$name.err"
+}
+
+# finish NAME QEMU-STATUS OUT: fetches the guest's files and says how its script ended
+finish() {
+  local status
+  status=$(tr -d '\r' <"$work/console.$1" | sed -n 's/^vm-exit-status //p' | tail -1)
+  if [ -n "$3" ]; then
+    mkdir -p "$3"
+    tar -xf "$work/out.$1" -C "$3" 2>/dev/null || true
+  fi
+  [ -z "$status" ] || return "$status"
+  cat "$work/qemu.$1.err" >&2
+  [ "$2" != 124 ] || echo "vm.sh: no end after $limit s" >&2
   echo "vm.sh: the guest ended without a status" >&2
-  exit 1
-fi
+  return 1
+}
+
+# show NAME PID PREFIX: the console as it comes, without the status line, until the guest has ended
+show() {
+  tail -n +1 -f --pid="$2" "$work/console.$1" 2>/dev/null | sed -u "s/\r//g; /^vm-exit-status /d; s/^/$3/"
+}
+
+names=(a)
+[ -z "$pair" ] || names=(a b)
+guests=() shows=()
+# shellcheck disable=SC2317  # called by the trap
+end() {
+  local pid
+  for pid in ${guests[@]+"${guests[@]}"}; do kill "$pid" 2>/dev/null || true; done
+  rm -rf "$work"
+}
+trap end EXIT
+trap 'exit 130' INT TERM
+for name in "${names[@]}"; do
+  : >"$work/console.$name"
+  wire=()
+  if [ -n "$pair" ]; then
+    [ "$name" = a ] && other=b mac=01 || other=a mac=02
+    wire=(-netdev "dgram,id=wire,local.type=unix,local.path=$work/wire.$name,remote.type=unix,remote.path=$work/wire.$other"
+      -device "virtio-net-pci,netdev=wire,mac=02:00:00:00:00:$mac")
+  fi
+  boot "$name" ${wire[@]+"${wire[@]}"} &
+  guests+=($!)
+  show "$name" $! "${pair:+$name| }" &
+  shows+=($!)
+done
+status=0
+for i in "${!names[@]}"; do
+  ended=0
+  wait "${guests[i]}" || ended=$?
+  wait "${shows[i]}" || true
+  result=0
+  finish "${names[i]}" "$ended" "${out:+$out${pair:+/${names[i]}}}" || result=$?
+  [ "$status" -ne 0 ] || status=$result
+done
+guests=()
 exit "$status"

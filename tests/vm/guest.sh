@@ -1,0 +1,12 @@
+#!/bin/bash
+# Runs in the guest: guest.sh BINARY FILTER [BINARY FILTER]...  Results go to /out/<BINARY>.xml; fails when one of them does.
+export VPS_TEST_BIN=/in/bin VPS_TEST_CACHE=/in/cache
+umount /tmp  # tests that want a disk under /tmp
+fallocate -l 256M /swapfile && chmod 600 /swapfile && mkswap -q /swapfile && swapon /swapfile
+echo "guest: $(uname -r), controllers: $(cat /sys/fs/cgroup/cgroup.controllers), $(cut -d' ' -f1 /proc/uptime) s after boot"
+failed=0
+while [ $# -ge 2 ]; do
+  "/in/tests/$1" --gtest_filter="$2" --gtest_output="xml:/out/$1.xml" 2>&1 || failed=1
+  shift 2
+done
+exit $failed
