@@ -22,21 +22,11 @@ std::string_view field(std::string_view record, std::string_view key) {
   return record.substr(at, record.find_first_of(",\n", at) - at);
 }
 
-std::uint64_t sequence_of(std::string_view record) {
-  auto comma = record.find(',');
-  if (comma == std::string_view::npos) return 0;
-  std::uint64_t sequence = 0;
-  std::from_chars(record.data() + comma + 1, record.data() + record.size(), sequence);
-  return sequence;
-}
-
 template <class Function>
-void for_each_record(const std::string& path, Function function) {
-  auto fd = open_path(path, O_RDONLY | O_NONBLOCK);
-  if (!fd) return;
+void for_each_record(int kernel_log, Function function) {
   std::array<char, 8192> buffer{};
   while (true) {
-    ssize_t n = ::read(fd->get(), buffer.data(), buffer.size());
+    ssize_t n = ::read(kernel_log, buffer.data(), buffer.size());
     // EPIPE: older records were overwritten while we read; the next read goes on with what is there.
     if (n < 0 && (errno == EPIPE || errno == EINTR)) continue;
     if (n <= 0) return;
@@ -55,7 +45,6 @@ std::optional<OomVictim> parse_oom_record(std::string_view record, std::string_v
   victim.process = field(record, ",task=");
   auto pid = field(record, ",pid=");
   std::from_chars(pid.data(), pid.data() + pid.size(), victim.pid);
-  victim.sequence = sequence_of(record);
   return victim;
 }
 
@@ -68,19 +57,18 @@ bool is_fork_rejection(std::string_view record, std::string_view cgroup_path) {
   return group.starts_with(cgroup_path) && (group.size() == cgroup_path.size() || group[cgroup_path.size()] == '/');
 }
 
-std::vector<OomVictim> read_oom_victims(const std::string& kmsg_path, std::string_view cgroup_path, std::uint64_t after_sequence) {
+UniqueFd open_kernel_log(const std::string& kmsg_path) {
+  auto log = open_path(kmsg_path, O_RDONLY | O_NONBLOCK);
+  if (!log || ::lseek(log->get(), 0, SEEK_END) < 0) return {};
+  return std::move(*log);
+}
+
+std::vector<OomVictim> read_oom_victims(int kernel_log, std::string_view cgroup_path) {
   std::vector<OomVictim> victims;
-  for_each_record(kmsg_path, [&](std::string_view record) {
-    if (sequence_of(record) <= after_sequence) return;
+  for_each_record(kernel_log, [&](std::string_view record) {
     if (auto victim = parse_oom_record(record, cgroup_path)) victims.push_back(std::move(*victim));
   });
   return victims;
-}
-
-std::uint64_t last_kmsg_sequence(const std::string& kmsg_path) {
-  std::uint64_t last = 0;
-  for_each_record(kmsg_path, [&](std::string_view record) { last = sequence_of(record); });
-  return last;
 }
 
 std::string describe(const Incident& incident) {

@@ -8,12 +8,13 @@
 #include <string_view>
 #include <vector>
 
+#include "base/fd.h"
+
 namespace vps::supervisor {
 
 struct OomVictim {
   std::string process;
   std::int64_t pid = 0;  // as the host sees it
-  std::uint64_t sequence = 0;  // of the kernel log record
 };
 
 // A record of /dev/kmsg ("6,1234,5678,-;oom-kill:constraint=CONSTRAINT_MEMCG,...,oom_memcg=/vps/101/payload,...,task=hog,
@@ -23,9 +24,11 @@ std::optional<OomVictim> parse_oom_record(std::string_view record, std::string_v
 // "cgroup: fork rejected by pids controller in /vps/101/payload": said once per group, at its first refusal.
 bool is_fork_rejection(std::string_view record, std::string_view cgroup_path);
 
-// All victims in the kernel log after `after_sequence`.
-std::vector<OomVictim> read_oom_victims(const std::string& kmsg_path, std::string_view cgroup_path, std::uint64_t after_sequence);
-std::uint64_t last_kmsg_sequence(const std::string& kmsg_path);
+// The kernel log from now on, for non-blocking reads: what is in it already is not read (thousands of records). Empty where it
+// is closed to us.
+UniqueFd open_kernel_log(const std::string& kmsg_path);
+// All victims in the log since the last call.
+std::vector<OomVictim> read_oom_victims(int kernel_log, std::string_view cgroup_path);
 
 struct Incident {
   std::string kind;  // "oom", "pids-limit"

@@ -82,7 +82,7 @@ Result<> Monitor::listen() {
 
 Result<> Monitor::begin_launch() {
   host_ = VPS_TRY(cgroups::Host::discover());
-  kmsg_sequence_ = last_kmsg_sequence(kKmsg);
+  oom_log_ = open_kernel_log(kKmsg);
   launcher_ = VPS_TRY(fork_launcher(plan_));
   VPS_TRY(loop_.add(launcher_->channel.fd(), EPOLLIN, [this](std::uint32_t) { on_launcher(); }));
   return loop_.add(launcher_->process.fd(), EPOLLIN, [this](std::uint32_t) { on_launcher_exit(); });
@@ -306,10 +306,8 @@ void Monitor::watch_limits() {
 // Where the group does not announce refused forks (v1, and sub-groups before 6.11), the kernel log tells of the first one.
 void Monitor::watch_kernel_log() {
   if (group_->announces_refused_forks()) return;
-  auto log = open_path(kKmsg, O_RDONLY | O_NONBLOCK);
-  if (!log || ::lseek(log->get(), 0, SEEK_END) < 0) return;
-  kernel_log_ = std::move(*log);
-  (void)loop_.add(kernel_log_.get(), EPOLLIN, [this](std::uint32_t) { on_kernel_log(); });
+  kernel_log_ = open_kernel_log(kKmsg);
+  if (kernel_log_) (void)loop_.add(kernel_log_.get(), EPOLLIN, [this](std::uint32_t) { on_kernel_log(); });
 }
 
 void Monitor::on_kernel_log() {
@@ -344,13 +342,12 @@ void Monitor::on_memory_event() {
   Incident incident{.kind = "oom", .process = "", .pid = 0, .limit = "memory.limit",
                     .file = host_->layout == cgroups::Layout::kUnified ? "memory.max" : "memory.limit_in_bytes",
                     .value = stats->memory.limit, .count = count};
-  auto victims = read_oom_victims(kKmsg, "/" + plan_.cgroup_payload, kmsg_sequence_);
+  auto victims = read_oom_victims(oom_log_.get(), "/" + plan_.cgroup_payload);
   if (victims.empty()) {
     add_incident(incident);
     return;
   }
   for (const auto& victim : victims) {
-    kmsg_sequence_ = victim.sequence;
     incident.process = victim.process;
     incident.pid = victim.pid;
     incident.count = 1;

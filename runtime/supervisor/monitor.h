@@ -107,14 +107,14 @@ class Monitor {
   std::map<std::string, Pending> pending_;
   std::map<std::uint32_t, Session> sessions_;
   std::uint32_t next_session_ = 1;
-  UniqueFd listener_, notify_, kernel_log_;
+  UniqueFd listener_, notify_, oom_log_, kernel_log_;
   std::optional<Worker> launcher_;
   PidFd init_;
   bool init_ended_ = false;
   std::optional<cgroups::Host> host_;
   std::optional<cgroups::Group> group_;
   std::vector<cgroups::Group::Watch> watches_;
-  std::uint64_t oom_kills_ = 0, pids_events_ = 0, kmsg_sequence_ = 0;
+  std::uint64_t oom_kills_ = 0, pids_events_ = 0;
   int oom_looks_left_ = 0;
   bool pids_quiet_ = false;
   bool killed_ = false;
