@@ -70,8 +70,7 @@ std::string enforcement_json(const cgroups::Enforcement& e) {
   return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-Result<cgroups::Group> make_group(const Plan& plan, const oci::Spec& spec, const Seqpacket& channel) {
-  auto host = VPS_TRY(cgroups::Host::discover());
+Result<cgroups::Group> make_group(const Plan& plan, const cgroups::Host& host, const oci::Spec& spec, const Seqpacket& channel) {
   // Sub-cgroups that an earlier boot left behind would make the next init fail.
   VPS_TRY_CTX("remove stale cgroup", cgroups::Group::remove(host, plan.cgroup_payload));
   auto group = VPS_TRY(cgroups::Group::create(host, plan.cgroup_payload));
@@ -94,11 +93,11 @@ Result<cgroups::Group> make_group(const Plan& plan, const oci::Spec& spec, const
   return group;
 }
 
-Result<> launch(const Plan& plan, const Seqpacket& channel) {
+Result<> launch(const Plan& plan, const cgroups::Host& host, const Seqpacket& channel) {
   VPS_TRY(failpoint::configure(::getenv("VPS_FAILPOINTS") != nullptr ? ::getenv("VPS_FAILPOINTS") : ""));
   auto spec = VPS_TRY(read_spec(plan));
   if (!spec.linux_ || !spec.process) return fail(Code::kUsage, "config.json has no linux or no process section");
-  auto group = VPS_TRY(make_group(plan, spec, channel));
+  auto group = VPS_TRY(make_group(plan, host, spec, channel));
   std::string staging = plan.host_dir + ".layers";
   VPS_TRY(make_dirs(staging, 0700));
   runtime::LaunchRequest request;
@@ -174,9 +173,9 @@ int exec_exit_code(const Error& error) {
   return 125;
 }
 
-Result<Worker> fork_launcher(const Plan& plan) {
+Result<Worker> fork_launcher(const Plan& plan, const cgroups::Host& host) {
   return fork_worker([&](const Seqpacket& channel) {
-    auto done = launch(plan, channel);
+    auto done = launch(plan, host, channel);
     if (done) return 0;
     (void)tell(channel, ChildMessage::kFailed, runtime::encode(Failure{.step = "", .error = std::move(done).error()}));
     return 1;

@@ -32,7 +32,7 @@ struct Worker {
 };
 
 // Builds cgroup, root and pid 1 of the plan.
-Result<Worker> fork_launcher(const Plan& plan);
+Result<Worker> fork_launcher(const Plan& plan, const cgroups::Host& host);
 
 struct ExecWork {
   PrepareExec request;

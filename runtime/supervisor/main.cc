@@ -43,19 +43,19 @@ Result<> detach_stdio() {
   return {};
 }
 
-Result<namespaces::CloneResult> fork_supervisor(const Plan& plan) {
-  auto host = VPS_TRY(cgroups::Host::discover());
+Result<namespaces::CloneResult> fork_supervisor(const Plan& plan, cgroups::Host host) {
+  host.v1.clear();  // it has no limits: the v2 group that it is born in is all it needs
   // Stale from an earlier supervisor that was killed; refused (busy) while one lives in it.
   auto group = VPS_TRY_CTX("supervisor cgroup", cgroups::Group::create(host, plan.cgroup_supervisor));
   return namespaces::clone_process({.flags = 0, .cgroup_fd = group.dirfd()});
 }
 
-int run(const Plan& plan, Seqpacket control) {
+int run(const Plan& plan, cgroups::Host host, Seqpacket control) {
   ::setsid();
   ::umask(022);
   if (auto detached = detach_stdio(); !detached) return give_up(control, detached.error());
   Seqpacket second{UniqueFd(::fcntl(control.fd(), F_DUPFD_CLOEXEC, 0))};
-  auto monitor = Monitor::create(plan, std::move(control));
+  auto monitor = Monitor::create(plan, std::move(host), std::move(control));
   if (!monitor) return give_up(second, monitor.error());
   second.close();
   return (*monitor)->run() ? 0 : 1;
@@ -85,9 +85,11 @@ int main(int argc, char** argv) {
   if (!text) return give_up(control, text.error());
   auto plan = parse_plan(*text);
   if (!plan) return give_up(control, plan.error());
-  auto forked = fork_supervisor(*plan);
+  auto host = cgroups::Host::discover();
+  if (!host) return give_up(control, host.error());
+  auto forked = fork_supervisor(*plan, *host);
   if (!forked) return give_up(control, forked.error());
   if (!forked->child) return 0;
   ::prctl(PR_SET_NAME, "vps-supervise");
-  return run(*plan, std::move(control));
+  return run(*plan, std::move(*host), std::move(control));
 }

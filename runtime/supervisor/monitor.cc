@@ -55,9 +55,10 @@ Monitor::Monitor(Plan plan, EventLoop loop)
 
 Monitor::~Monitor() = default;
 
-Result<std::unique_ptr<Monitor>> Monitor::create(Plan plan, Seqpacket control) {
+Result<std::unique_ptr<Monitor>> Monitor::create(Plan plan, cgroups::Host host, Seqpacket control) {
   auto loop = VPS_TRY(EventLoop::create());
   std::unique_ptr<Monitor> monitor(new Monitor(std::move(plan), std::move(loop)));
+  monitor->host_ = std::move(host);
   // Only SIGKILL ends a supervisor: its death is the death of the VPS's console, so no stray signal may bring it.
   for (int signo : {SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGPIPE, SIGUSR1, SIGUSR2}) ::signal(signo, SIG_IGN);
   monitor->status_.supervisor_pid = ::getpid();
@@ -81,9 +82,8 @@ Result<> Monitor::listen() {
 }
 
 Result<> Monitor::begin_launch() {
-  host_ = VPS_TRY(cgroups::Host::discover());
   oom_log_ = open_kernel_log(kKmsg);
-  launcher_ = VPS_TRY(fork_launcher(plan_));
+  launcher_ = VPS_TRY(fork_launcher(plan_, *host_));
   VPS_TRY(loop_.add(launcher_->channel.fd(), EPOLLIN, [this](std::uint32_t) { on_launcher(); }));
   return loop_.add(launcher_->process.fd(), EPOLLIN, [this](std::uint32_t) { on_launcher_exit(); });
 }

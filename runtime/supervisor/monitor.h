@@ -27,7 +27,7 @@ class Monitor {
  public:
   // `control`: the connection to the vpsd that spawned us. Everything that can fail before the first process is made, fails
   // here.
-  static Result<std::unique_ptr<Monitor>> create(Plan plan, Seqpacket control);
+  static Result<std::unique_ptr<Monitor>> create(Plan plan, cgroups::Host host, Seqpacket control);
   // Until the VPS has ended and everything is cleaned up.
   Result<> run();
 
