@@ -22,7 +22,7 @@ packages_of() {
     vm)     # the virtual machine of the vm tests
       echo qemu-system-x86 cpio bc kmod e2fsprogs busybox-static mmdebstrap xz-utils ;;
     bench)  # the peers that benchmarks run against
-      echo crun runc time ;;
+      echo crun runc podman lxc systemd-container bubblewrap jq ;;
     *) echo "packages.sh: unknown group '$1' (build run test dev vm bench)" >&2; return 2 ;;
   esac
 }

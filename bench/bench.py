@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Measures vpsd side by side with its peers and with the floor, candidates taking turns in one run.
+
+usage: bench.py [--build DIR] [--rounds N] [--out DIR] [--count N[,N...]] [CASE...]
+CASE: see --list. CRUN=/path, RUNC=/path, VPSRUN=/path take other builds of a runtime, and CRUN2=, RUNC2= add a second one.
+"""
+import argparse
+import json
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import cases  # noqa: E402
+import harness  # noqa: E402
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    source = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    parser.add_argument("--build", default=source + "/build/release")
+    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--count", default="50,200", help="how many VPSes for density, list and daemon-restart")
+    parser.add_argument("--out", default=source + "/bench/results")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("case", nargs="*")
+    options = parser.parse_args()
+    if options.list:
+        for name, function in cases.CASES.items():
+            print(f"{name:20} {function.__doc__.splitlines()[0]}")
+        return 0
+    unknown = [name for name in options.case if name not in cases.CASES]
+    if unknown:
+        parser.error(f"no case {unknown[0]} (see --list)")
+    facts = harness.machine()
+    bench = cases.Bench(options.build, options.rounds, [int(n) for n in options.count.split(",")])
+    facts["versions"] = bench.versions()
+    print("\n".join(f"{key}: {value}" for key, value in facts.items()) + "\n", flush=True)
+    results = []
+    try:
+        for name in options.case or cases.CASES:
+            started = time.monotonic()
+            for result in cases.CASES[name](bench):
+                print(result.table() if isinstance(result, harness.Case) else result["table"], flush=True)
+                results.append(result.as_json() if isinstance(result, harness.Case) else {key: value for key, value in result.items() if key != "table"})
+            print(f"({name}: {time.monotonic() - started:.0f} s)\n", flush=True)
+    finally:
+        bench.close()
+        if results:
+            os.makedirs(options.out, exist_ok=True)
+            path = f"{options.out}/{time.strftime('%Y%m%d-%H%M%S')}.json"
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump({"machine": facts, "results": results}, file, indent=1)
+            print(f"samples: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
