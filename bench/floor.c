@@ -131,7 +131,7 @@ static void mounts(void) {
   }
 }
 
-static void become_init(int channel, const char* root, char** argv) {
+static void become_init(int channel, const char* root, int detach, char** argv) {
   char control[CMSG_SPACE(sizeof(int))], byte;
   struct iovec data = {&byte, 1};
   struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
@@ -156,6 +156,10 @@ static void become_init(int channel, const char* root, char** argv) {
   CHECK(sethostname("floor", 5));
   for (int capability = 0; capability <= 40; ++capability)
     if (capability >= 16) prctl(PR_CAPBSET_DROP, capability);
+  if (detach) {  // who waits for the end of our output must not wait for the end of the program
+    int null = open("/dev/null", O_RDWR);
+    for (int fd = 0; fd < 3; ++fd) CHECK(dup2(null, fd));
+  }
   execv(argv[0], argv);
   die(argv[0]);
 }
@@ -194,7 +198,7 @@ static int run(int argc, char** argv) {
   if (pid == 0) {
     close(gone[0]);
     close(channel[0]);  // so that it does not wait for a parent that has died
-    become_init(channel[1], merged, argv + optind);
+    become_init(channel[1], merged, detach, argv + optind);
   }
   close(gone[1]);
   char path[PATH_MAX], text[64];
