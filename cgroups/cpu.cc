@@ -20,7 +20,11 @@ void plan_bandwidth(Planner& planner, const oci::CpuLimits& cpu) {
   std::string shown = quota < 0 ? "unlimited" : fmt::format("{}us", quota);
   if (has_period) {
     v2 += fmt::format(" {}", *cpu.period);
-    shown += fmt::format(" per {}us", *cpu.period);
+    if (has_quota && quota >= 0) {
+      shown = fmt::format("{:.4g} CPUs", static_cast<double>(quota) / static_cast<double>(*cpu.period));
+    } else {
+      shown += fmt::format(" per {}us", *cpu.period);
+    }
   }
   std::string name = has_quota ? "cpu.quota" : "cpu.period";
   FileValue period{"cpu.cfs_period_us", has_period ? fmt::format("{}", *cpu.period) : ""};
@@ -31,6 +35,7 @@ void plan_bandwidth(Planner& planner, const oci::CpuLimits& cpu) {
   // quota/period may not exceed the parent's at any moment: which one goes first depends on the old values.
   write->or_after_next = true;
   planner.also(v1_quota);
+  planner.enforced_by(v1_quota.file);
 }
 
 }  // namespace

@@ -104,6 +104,11 @@ void Planner::unavailable(const std::string& name, const std::string& shown, std
   report(name, shown, Enforcement::Kind::kUnavailable, "", std::move(reason));
 }
 
+void Planner::enforced_by(const std::string& file) {
+  if (plan_.limits.empty() || plan_.writes.empty()) return;
+  plan_.limits.back().file = file_name(plan_.writes.back().hierarchy, file);
+}
+
 void Planner::remark(Enforcement::Kind kind, std::string text) {
   if (plan_.limits.empty()) return;
   plan_.limits.back().kind = kind;

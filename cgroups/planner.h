@@ -47,6 +47,8 @@ class Planner {
   // The limit just set needs a further write in the same hierarchy (period beside quota): no Enforcement of its own.
   Write& also(const FileValue& file_value);
   [[nodiscard]] Write* last_write() { return plan_.writes.empty() ? nullptr : &plan_.writes.back(); }
+  // Of the files just written, the one that holds the limit.
+  void enforced_by(const std::string& file);
   void unavailable(const std::string& name, const std::string& shown, std::string reason);
   // What is to be said about the limit set last.
   void remark(Enforcement::Kind kind, std::string text);

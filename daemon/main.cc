@@ -169,7 +169,8 @@ void wait_for_signal(const sigset_t& signals) {
   }
 }
 
-Result<> serve(const Arguments& a, const Config& config, UniqueFd report) {
+// `report`: where the parent of a --daemon waits; closed once it has been told, so that it sees the end.
+Result<> serve(const Arguments& a, const Config& config, UniqueFd& report) {
   sigset_t signals;
   sigemptyset(&signals);
   for (int signo : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signo);
@@ -225,8 +226,7 @@ int main(int argc, char** argv) {
   auto outcome = [&]() -> Result<> {
     VPS_TRY(open_log(arguments, *config));
     prepare_process();
-    UniqueFd mine(report ? ::fcntl(report.get(), F_DUPFD_CLOEXEC, 3) : -1);
-    return serve(arguments, *config, std::move(mine));
+    return serve(arguments, *config, report);
   }();
   if (outcome) return 0;
   log::error("{}", outcome.error().to_string());

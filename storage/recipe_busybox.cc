@@ -21,9 +21,10 @@ constexpr std::size_t kOutputLimit = 64u << 10;
 
 // The console runs a login shell at once ("-" makes it a login shell with job control on /dev/console): who may attach to
 // the console of a VPS is root in it anyway. "askfirst" would swallow the first line that is typed or sent.
+// cttyhack: this init makes the console no controlling terminal, and a shell without one has no job control.
 constexpr char kInittab[] =
     "::sysinit:/etc/init.d/rcS\n"
-    "::respawn:-/bin/sh\n"
+    "::respawn:/bin/cttyhack /bin/sh -l\n"
     "::ctrlaltdel:/sbin/reboot\n"
     "::restart:/sbin/init\n"
     "::shutdown:/etc/init.d/rcK\n";

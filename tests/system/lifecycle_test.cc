@@ -282,5 +282,27 @@ TEST_F(LifecycleTest, TheConsoleLogKeepsWhatInitSaid) {
   EXPECT_THAT(ctl({"logs", "101"}).out, HasSubstr("this is pid 1 on the console")) << "the log outlives the run";
 }
 
+TEST_F(LifecycleTest, TheBackgroundDaemonLetsItsCallerGoOnceItServes) {
+  ASSERT_TRUE(vpsd_->stop());
+  const Argv command = {program_path("vpsd"), "--config", vpsd_->root() + "/etc/vpsd.yaml", "--daemon", "--log-file", vpsd_->root() + "/vpsd.log"};
+  auto started = run(command);
+  ASSERT_TRUE(started) << started.error().to_string();
+  EXPECT_EQ(started->code, 0) << started->describe();
+  EXPECT_FALSE(started->timed_out) << "its parent waits for ever";
+  EXPECT_EQ(ctl({"list", "-a", "-q"}).out, "");
+  auto second = run(command);
+  ASSERT_TRUE(second) << second.error().to_string();
+  EXPECT_NE(second->code, 0) << "two daemons on one state";
+  EXPECT_THAT(second->err, HasSubstr("vpsd: "));
+  auto pid = read_file(vpsd_->run_dir() + "/vpsd.pid");
+  ASSERT_TRUE(pid) << pid.error().to_string();
+  auto daemon = PidFd::open(static_cast<pid_t>(std::stol(*pid)));
+  ASSERT_TRUE(daemon) << daemon.error().to_string();
+  ASSERT_TRUE(daemon->signal(SIGTERM));
+  EXPECT_TRUE(eventually([&] { return !daemon->alive(); }, std::chrono::seconds(20)));
+  EXPECT_FALSE(path_exists(vpsd_->run_dir() + "/vpsd.pid"));
+  restart_vpsd();
+}
+
 }  // namespace
 }  // namespace vps::test
