@@ -7,6 +7,7 @@ CASE: see --list. CRUN=/path, RUNC=/path, VPSRUN=/path take other builds of a ru
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 
@@ -34,6 +35,8 @@ def main():
         parser.error(f"no case {unknown[0]} (see --list)")
     facts = harness.machine()
     bench = cases.Bench(options.build, options.rounds, [int(n) for n in options.count.split(",")])
+    # A TERM ends the run as an INT does: with what it made taken down.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     facts["versions"] = bench.versions()
     print("\n".join(f"{key}: {value}" for key, value in facts.items()) + "\n", flush=True)
     results = []
