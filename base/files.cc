@@ -190,12 +190,14 @@ Result<> write_file_atomic(const std::string& path, std::string_view data, mode_
   return write_file_atomic_at(dir.get(), name_of(path), data, mode);
 }
 
-Result<> write_file_atomic_at(int dirfd, const std::string& name, std::string_view data, mode_t mode) {
+namespace {
+
+Result<> replace(int dirfd, const std::string& name, std::string_view data, mode_t mode, bool durable) {
   std::string temp = fmt::format(".tmp-{}-{}", name, random_hex(6));
   auto fd = VPS_TRY(open_at(dirfd, temp, O_WRONLY | O_CREAT | O_EXCL, mode));
   auto write = [&]() -> Result<> {
     VPS_TRY_CTX(name, write_all(fd.get(), data));
-    if (::fsync(fd.get()) != 0) return fail_errno(errno, "fsync {}", name);
+    if (durable && ::fsync(fd.get()) != 0) return fail_errno(errno, "fsync {}", name);
     if (::renameat(dirfd, temp.c_str(), dirfd, name.c_str()) != 0) return fail_errno(errno, "rename to {}", name);
     return {};
   }();
@@ -203,8 +205,18 @@ Result<> write_file_atomic_at(int dirfd, const std::string& name, std::string_vi
     ::unlinkat(dirfd, temp.c_str(), 0);
     return write;
   }
-  if (::fsync(dirfd) != 0) return fail_errno(errno, "fsync directory of {}", name);
+  if (durable && ::fsync(dirfd) != 0) return fail_errno(errno, "fsync directory of {}", name);
   return {};
+}
+
+}  // namespace
+
+Result<> write_file_atomic_at(int dirfd, const std::string& name, std::string_view data, mode_t mode) {
+  return replace(dirfd, name, data, mode, true);
+}
+
+Result<> replace_file_at(int dirfd, const std::string& name, std::string_view data, mode_t mode) {
+  return replace(dirfd, name, data, mode, false);
 }
 
 Result<> remove_leftover_temporaries(const std::string& directory) {

@@ -43,6 +43,8 @@ Result<> write_kernel_file_at(int dirfd, const std::string& path, std::string_vi
 // crash. A crash may leave a temporary ".tmp-<name>-*" behind, which no reader looks at.
 Result<> write_file_atomic(const std::string& path, std::string_view data, mode_t mode = 0644);
 Result<> write_file_atomic_at(int dirfd, const std::string& name, std::string_view data, mode_t mode = 0644);
+// The same without the syncs, for files that die with the boot anyway (/run): readers see the old or the new content.
+Result<> replace_file_at(int dirfd, const std::string& name, std::string_view data, mode_t mode = 0644);
 // For recovery, while nobody writes there: removes the temporaries in `directory` (not below). No directory is success.
 Result<> remove_leftover_temporaries(const std::string& directory);
 Result<> fsync_dir(const std::string& path);

@@ -38,6 +38,13 @@ class Group {
   // fd of the v2 directory: for clone3(CLONE_INTO_CGROUP).
   [[nodiscard]] int dirfd() const { return unified_.get(); }
   [[nodiscard]] const std::string& path() const { return path_; }
+  // Its directory in every hierarchy, by the name under which /sys/fs/cgroup shows the hierarchy ("memory", "cpu,cpuacct",
+  // "unified"); one entry without a name where there is only the v2 tree. The descriptors stay the group's.
+  struct Place {
+    std::string name;
+    int dirfd = -1;
+  };
+  [[nodiscard]] std::vector<Place> places() const;
   // Writes `pid` to cgroup.procs of every v1 hierarchy (children follow by fork); without any: nothing to do. A process
   // can do this for itself only until it drops its rights, so the parent does it before the child may go on.
   Result<> attach_v1(pid_t pid) const;

@@ -238,6 +238,15 @@ int Group::v1_fd(std::string_view controller) const {
 
 int Group::fd_of(std::string_view hierarchy) const { return hierarchy.empty() ? unified_.get() : v1_fd(hierarchy); }
 
+std::vector<Group::Place> Group::places() const {
+  if (host_.v1.empty()) return {{"", unified_.get()}};
+  auto last = [](const std::string& path) { return path.substr(path.rfind('/') + 1); };
+  std::vector<Place> places;
+  for (const auto& dir : v1_) places.push_back({last(dir.hierarchy.mount), dir.fd.get()});
+  places.push_back({"unified", unified_.get()});
+  return places;
+}
+
 Result<> Group::attach_v1(pid_t pid) const {
   for (const auto& dir : v1_) VPS_TRY(write_pid(dir.fd.get(), pid, dir.hierarchy.base + "/" + path_));
   return {};

@@ -2,12 +2,14 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/openat2.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
@@ -115,7 +117,46 @@ Result<> attach_mount(int mount_fd, int target_fd) {
   return {};
 }
 
-Result<UniqueFd> mount_target(int root_fd, const std::string& path, bool directory) {
+namespace {
+
+// `path` with each symlink on it replaced by what it says, for links to what is still to be made. Only a text: whatever is done
+// with it stays in the root all the same.
+Result<std::string> follow_links(int root_fd, const std::string& path) {
+  constexpr int kMostLinks = 40;
+  std::vector<std::string> done;
+  std::string rest = path;
+  auto joined = [&] {
+    std::string text;
+    for (const auto& part : done) text += "/" + part;
+    return text;
+  };
+  for (int links = 0; !rest.empty();) {
+    auto slash = std::min(rest.find('/'), rest.size());
+    std::string part = rest.substr(0, slash);
+    rest.erase(0, slash + 1);
+    if (part.empty() || part == ".") continue;
+    if (part == "..") {
+      if (!done.empty()) done.pop_back();
+      continue;
+    }
+    auto object = open_in_root(root_fd, joined() + "/" + part, O_PATH | O_NOFOLLOW);
+    struct stat st{};
+    if (!object || ::fstat(object->get(), &st) != 0 || !S_ISLNK(st.st_mode)) {
+      done.push_back(std::move(part));
+      continue;
+    }
+    if (++links > kMostLinks) return fail_errno(ELOOP, "mount target {}", path);
+    auto target = VPS_TRY(read_link_at(object->get(), ""));
+    if (target.starts_with('/')) done.clear();
+    rest = target + "/" + rest;
+  }
+  return joined().empty() ? "/" : joined();
+}
+
+}  // namespace
+
+Result<UniqueFd> mount_target(int root_fd, const std::string& wanted, bool directory) {
+  std::string path = wanted;
   auto existing = open_in_root(root_fd, path, O_PATH);
   if (existing) {
     struct stat st{};
@@ -125,6 +166,7 @@ Result<UniqueFd> mount_target(int root_fd, const std::string& path, bool directo
     return existing;
   }
   if (existing.error().err() != ENOENT) return existing;
+  path = VPS_TRY(follow_links(root_fd, path));
   constexpr mode_t kDirMode = 0755;
   if (directory) return mkdirs_in_root(root_fd, path, kDirMode);
   auto slash = path.rfind('/');
@@ -132,6 +174,39 @@ Result<UniqueFd> mount_target(int root_fd, const std::string& path, bool directo
   VPS_TRY(mkdirs_in_root(root_fd, parent, kDirMode));
   VPS_TRY(open_in_root(root_fd, path, O_WRONLY | O_CREAT | O_NOFOLLOW, 0644));
   return open_in_root(root_fd, path, O_PATH);
+}
+
+Result<UniqueFd> mount_target_nofollow(int root_fd, const std::string& path, bool directory) {
+  auto link = open_in_root(root_fd, path, O_PATH | O_NOFOLLOW);
+  struct stat st{};
+  if (link && ::fstat(link->get(), &st) == 0 && S_ISLNK(st.st_mode)) return fail_errno(ELOOP, "mount target {}", path);
+  auto target = VPS_TRY(mount_target(root_fd, path, directory));
+  // Somebody who shares the tree may have put a link there meanwhile: it must be the same object.
+  auto again = VPS_TRY(open_in_root(root_fd, path, O_PATH | O_NOFOLLOW));
+  struct stat now{};
+  if (::fstat(target.get(), &st) != 0 || ::fstat(again.get(), &now) != 0) return fail_errno(errno, "stat {}", path);
+  if (st.st_dev != now.st_dev || st.st_ino != now.st_ino) return fail_errno(ELOOP, "mount target {}", path);
+  return target;
+}
+
+Result<UniqueFd> directory_without_links(int root_fd, const std::string& path) {
+  auto open = [&]() -> Result<UniqueFd> {
+    open_how how{};
+    how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS;
+    long fd = ::syscall(SYS_openat2, root_fd, path.c_str(), &how, sizeof how);
+    if (fd < 0) return fail_errno(errno, "open {}", path);
+    return UniqueFd(static_cast<int>(fd));
+  };
+  auto found = open();
+  if (found || found.error().err() != ENOENT) return found;
+  VPS_TRY(mkdirs_in_root(root_fd, path, 0755));
+  return open();
+}
+
+bool is_procfs(int fd) {
+  struct statfs fs{};
+  return ::fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
 }
 
 Result<UniqueFd> make_overlay(const OverlayLayers& layers) {
@@ -158,6 +233,13 @@ Result<> pivot_to(int root_fd) {
   if (::fchdir(old_root.get()) != 0) return fail_errno(errno, "enter the old root");
   if (::mount(nullptr, ".", nullptr, MS_SLAVE | MS_REC, nullptr) != 0) return fail_errno(errno, "make the old root slave");
   if (::umount2(".", MNT_DETACH) != 0) return fail_errno(errno, "detach the old root");
+  if (::chdir("/") != 0) return fail_errno(errno, "chdir /");
+  return {};
+}
+
+Result<> chroot_to(int root_fd) {
+  if (::fchdir(root_fd) != 0) return fail_errno(errno, "enter the new root");
+  if (::chroot(".") != 0) return fail_errno(errno, "chroot");
   if (::chdir("/") != 0) return fail_errno(errno, "chdir /");
   return {};
 }

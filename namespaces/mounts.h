@@ -40,6 +40,11 @@ Result<> idmap_mount(int mount_fd, int userns_fd, bool recursive);
 Result<> attach_mount(int mount_fd, int target_fd);
 // Opens (creating what is missing: directories, or a file when !directory) `path` below `root_fd` for use as a target.
 Result<UniqueFd> mount_target(int root_fd, const std::string& path, bool directory);
+// The same, but the last part of `path` must not be a symlink (ELOOP).
+Result<UniqueFd> mount_target_nofollow(int root_fd, const std::string& path, bool directory);
+// A directory, made when missing, to which no symlink leads (ELOOP).
+Result<UniqueFd> directory_without_links(int root_fd, const std::string& path);
+[[nodiscard]] bool is_procfs(int fd);
 
 // Overlay from directories, of which `layer_fds` may be idmapped clones; detached. Mount it with fsuid/fsgid equal to the
 // mapped root when layers are idmapped, or the kernel brings it up read-only (docs/design/start.md).
@@ -53,6 +58,8 @@ Result<UniqueFd> make_overlay(const OverlayLayers& layers);
 // Makes `root_fd`'s mount the root of the calling process's mount namespace and detaches the old one (pivot_root(2) with
 // "." as both arguments).
 Result<> pivot_to(int root_fd);
+// For roots that cannot be pivoted to (a ramfs): `root_fd`'s mount lies over "/", and becomes "/" by chroot(2).
+Result<> chroot_to(int root_fd);
 Result<> set_root_propagation(std::uint64_t flags);  // of "/", e.g. MS_SLAVE | MS_REC
 // A procfs root fd that is verified to be procfs (f_type, inode 1) and free of overmounts where the kernel can tell.
 Result<UniqueFd> open_procfs(const std::string& path = "/proc");

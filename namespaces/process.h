@@ -13,7 +13,8 @@
 namespace vps::namespaces {
 
 // A hard limit above the current one needs CAP_SYS_RESOURCE in the initial user namespace.
-Result<> apply_rlimits(const std::vector<oci::Rlimit>& rlimits);
+// `pid` 0 is the calling process; another one must have our user ids, or a user namespace that we own (prlimit(2)).
+Result<> apply_rlimits(const std::vector<oci::Rlimit>& rlimits, pid_t pid = 0);
 Result<> apply_scheduler(const oci::Scheduler& scheduler);
 Result<> apply_io_priority(const oci::IoPriority& priority);
 Result<> apply_personality(const oci::Personality& personality);

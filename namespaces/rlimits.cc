@@ -24,14 +24,14 @@ std::string limit_text(rlim_t value) { return value == RLIM_INFINITY ? "unlimite
 
 }  // namespace
 
-Result<> apply_rlimits(const std::vector<oci::Rlimit>& rlimits) {
+Result<> apply_rlimits(const std::vector<oci::Rlimit>& rlimits, pid_t pid) {
   for (const auto& limit : rlimits) {
-    auto resource = static_cast<__rlimit_resource_t>(VPS_TRY(value_of(kRlimits, limit.type, "rlimit")));
+    auto resource = static_cast<__rlimit_resource>(VPS_TRY(value_of(kRlimits, limit.type, "rlimit")));
     rlimit wanted{.rlim_cur = limit.soft, .rlim_max = limit.hard};
-    if (::setrlimit(resource, &wanted) == 0) continue;
+    if (::prlimit(pid, resource, &wanted, nullptr) == 0) continue;
     int err = errno;
     rlimit now{};
-    (void)::getrlimit(resource, &now);
+    (void)::prlimit(pid, resource, nullptr, &now);
     return fail_errno(err, "set {} to {}:{} (now {}:{})", limit.type, limit_text(limit.soft), limit_text(limit.hard),
                       limit_text(now.rlim_cur), limit_text(now.rlim_max));
   }

@@ -33,5 +33,6 @@ std::vector<std::string> seccomp_operator_names();
 std::vector<std::string> seccomp_architecture_names();
 std::vector<std::string> seccomp_flag_names();
 std::vector<std::string> seccomp_supported_flag_names();
+std::string seccomp_library_version();  // "2.5.4"
 
 }  // namespace vps::namespaces

@@ -81,6 +81,11 @@ void store_entry(const std::string& cache_dir, const std::string& name, const st
 
 }  // namespace
 
+std::string seccomp_library_version() {
+  const scmp_version* version = ::seccomp_version();
+  return fmt::format("{}.{}.{}", version->major, version->minor, version->micro);
+}
+
 std::string seccomp_cache_key(const oci::Seccomp& profile) {
   WireWriter out;
   out.u32(kFormat);

@@ -17,6 +17,9 @@
 #include "base/failpoint.h"
 #include "base/files.h"
 #include "namespaces/clone.h"
+#include "namespaces/labels.h"
+#include "namespaces/mounts.h"
+#include "namespaces/process.h"
 #include "runtime/init_steps.h"
 #include "runtime/user_lookup.h"
 
@@ -25,9 +28,17 @@ namespace {
 
 namespace ns = namespaces;
 
-std::uint64_t joined_flags(const oci::Spec& spec) {
+bool same_namespace(pid_t pid, const char* name) {
+  auto other = read_link_at(AT_FDCWD, fmt::format("/proc/{}/ns/{}", pid, name));
+  auto own = read_link_at(AT_FDCWD, fmt::format("/proc/self/ns/{}", name));
+  return other && own && *other == *own;
+}
+
+std::uint64_t joined_flags(const oci::Spec& spec, pid_t target) {
   std::uint64_t flags = 0;
   for (const auto& entry : spec.linux_->namespaces) flags |= ns::namespace_flag(entry.type);
+  // setns(2) to the user namespace that one is in already is an error.
+  if ((flags & CLONE_NEWUSER) != 0 && same_namespace(target, "user")) flags &= ~std::uint64_t{CLONE_NEWUSER};
   return flags;
 }
 
@@ -80,18 +91,28 @@ Result<> take_user(ExecRequest& request, int root_fd) {
 
 struct Child {
   ExecRequest* request;
+  const oci::Spec* spec;  // the container's, with the new process in it
   const InitPlan* plan;
   const ns::SeccompProgram* seccomp;
 };
 
 Result<> become(const Child& child, const SyncChannel& channel) {
   ExecRequest& r = *child.request;
-  std::uint64_t flags = joined_flags(*r.spec) & ~std::uint64_t{CLONE_NEWPID};
+  // Now that the cgroup's cpuset is ours, and while the host's privileges are.
+  if (r.process.exec_cpu_affinity && !r.process.exec_cpu_affinity->final.empty())
+    VPS_TRY(ns::apply_cpu_affinity(r.process.exec_cpu_affinity->final));
+  if (r.process.oom_score_adj) {
+    auto proc = VPS_TRY(ns::open_procfs());
+    VPS_TRY(ns::apply_oom_score_adj(proc.get(), *r.process.oom_score_adj));
+  }
+  if (child.plan->in_user_namespace) VPS_TRY(ns::apply_rlimits(r.process.rlimits));
+  std::uint64_t flags = joined_flags(*r.spec, r.target->pid()) & ~std::uint64_t{CLONE_NEWPID};
   if (flags != 0) VPS_TRY(ns::join_namespaces(r.target->fd(), flags));
   if ((flags & CLONE_NEWUSER) != 0) {
     if (::setresgid(0, 0, 0) != 0 || ::setresuid(0, 0, 0) != 0) return fail_errno(errno, "become root of the user namespace");
     if (::setgroups(0, nullptr) != 0 && errno != EPERM) return fail_errno(errno, "drop supplementary groups");
   }
+  if (!r.keyring.empty()) VPS_TRY(ns::join_session_keyring(r.keyring));
   auto root = VPS_TRY(open_path("/", O_PATH | O_DIRECTORY));
   VPS_TRY(take_user(r, root.get()));
   if (::setsid() < 0) return fail_errno(errno, "setsid");
@@ -103,12 +124,16 @@ Result<> become(const Child& child, const SyncChannel& channel) {
     if (::fchown(pty.slave.get(), r.process.user.uid, static_cast<gid_t>(-1)) != 0 && errno != EINVAL && errno != EPERM)
       return fail_errno(errno, "give the terminal to the user");
     if (::ioctl(pty.slave.get(), TIOCSCTTY, 0) != 0) return fail_errno(errno, "take the controlling terminal");
+    if (r.process.console_size) VPS_TRY(set_console_size(pty.slave.get(), *r.process.console_size));
     VPS_TRY(take_stdio(pty.slave.get(), pty.slave.get(), pty.slave.get()));
   } else {
     VPS_TRY(take_stdio(r.stdio[0], r.stdio[1], r.stdio[2]));
   }
-  VPS_TRY(apply_process(r.process, *child.plan, child.seccomp, nullptr));
-  if (child.plan->seccomp_point == SeccompPoint::kBeforeExec) VPS_TRY(load_filter(*child.seccomp, nullptr));
+  oci::Spec spec = *child.spec;
+  spec.process = r.process;  // with the user that has been looked up
+  VPS_TRY(apply_process(spec, *child.plan, child.seccomp, &channel));
+  if (child.plan->seccomp_point == SeccompPoint::kBeforeExec) VPS_TRY(load_filter(*child.seccomp, &channel));
+  VPS_TRY(keep_descriptors(r.preserve_fds));
   return exec_program(r.process);
 }
 
@@ -116,18 +141,26 @@ Result<> become(const Child& child, const SyncChannel& channel) {
   // Our memory and our program file belong to the host: out of reach of the container's /proc before we are in it.
   ::prctl(PR_SET_DUMPABLE, 0);
   ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+  default_signals();
   auto result = become(child, channel);
   channel.send_failure({.step = "exec", .error = std::move(result).error()});
   ::_exit(1);
 }
 
-Result<> await_exec(const SyncChannel& channel, const ExecRequest& request) {
+Result<> await_exec(const SyncChannel& channel, const ExecRequest& request, const PidFd& process) {
   while (true) {
     auto packet = VPS_TRY(channel.receive());
     if (!packet) return {};
-    if (packet->type != static_cast<std::uint32_t>(SyncMessage::kConsole) || packet->fds.size() != 1)
-      return fail(Code::kFailed, "unexpected message from the new process");
-    if (request.on_console) VPS_TRY(request.on_console(std::move(packet->fds[0])));
+    if (packet->fds.size() != 1) return fail(Code::kFailed, "unexpected message from the new process");
+    switch (static_cast<SyncMessage>(packet->type)) {
+      case SyncMessage::kConsole:
+        if (request.on_console) VPS_TRY(request.on_console(std::move(packet->fds[0])));
+        break;
+      case SyncMessage::kSeccompListener:
+        VPS_TRY_CTX("seccomp listener", request.on_seccomp_listener(process, std::move(packet->fds[0])));
+        break;
+      default: return fail(Code::kFailed, "unexpected message from the new process");
+    }
   }
 }
 
@@ -137,19 +170,24 @@ Result<PidFd> exec_in_container(ExecRequest request) {
   oci::Spec spec = *request.spec;
   if (!request.process.capabilities) request.process.capabilities = spec.process->capabilities;
   spec.process = request.process;
-  auto plan = VPS_TRY(make_init_plan({.spec = &spec, .bundle = ""}));
+  auto plan = VPS_TRY(make_init_plan({.spec = &spec, .bundle = "", .host_device_nodes = true}));
   ns::SeccompProgram seccomp;
   if (plan.seccomp_point != SeccompPoint::kNone)
     seccomp = VPS_TRY_CTX("seccomp", ns::compile_seccomp_cached(*spec.linux_->seccomp, request.seccomp_cache));
-  // The listener of a notifying filter belongs to the container's own process alone.
-  if (seccomp.needs_listener) return fail(Code::kUnavailable, "exec with a seccomp profile that notifies");
+  if (seccomp.needs_listener && !request.on_seccomp_listener)
+    return fail(Code::kUnavailable, "exec with a seccomp profile that notifies");
 
   UniqueFd cgroup;
   if (request.group != nullptr) {
-    cgroup = VPS_TRY_CTX("cgroup", exec_cgroup(*request.group, request.target->pid()));
+    if (request.cgroup.empty())
+      cgroup = VPS_TRY_CTX("cgroup", exec_cgroup(*request.group, request.target->pid()));
+    else
+      cgroup = VPS_TRY_CTX("cgroup", open_in_root(request.group->dirfd(), request.cgroup, O_RDONLY | O_DIRECTORY));
     VPS_TRY_CTX("cgroup", request.group->attach_v1(::getpid()));
   }
-  if ((joined_flags(spec) & CLONE_NEWPID) != 0) VPS_TRY(ns::join_namespaces(request.target->fd(), CLONE_NEWPID));
+  const auto& affinity = request.process.exec_cpu_affinity;
+  if (affinity && !affinity->initial.empty()) VPS_TRY(ns::apply_cpu_affinity(affinity->initial));
+  if ((joined_flags(spec, request.target->pid()) & CLONE_NEWPID) != 0) VPS_TRY(ns::join_namespaces(request.target->fd(), CLONE_NEWPID));
   VPS_TRY(failpoint::hit("exec.joined"));
   auto [ours, theirs] = VPS_TRY(Seqpacket::make_pair());
   SyncChannel channel(std::move(ours));
@@ -158,11 +196,11 @@ Result<PidFd> exec_in_container(ExecRequest request) {
                                            .exit_signal = request.clone_parent ? 0 : SIGCHLD}));
   if (cloned.child) {
     channel.close();
-    run_child({.request = &request, .plan = &plan, .seccomp = &seccomp}, SyncChannel(std::move(theirs)));
+    run_child({.request = &request, .spec = &spec, .plan = &plan, .seccomp = &seccomp}, SyncChannel(std::move(theirs)));
   }
   theirs.close();
   Result<> done = request.on_process ? request.on_process(cloned.process) : Result<>();
-  if (done) done = await_exec(channel, request);
+  if (done) done = await_exec(channel, request, cloned.process);
   if (!done) {
     (void)cloned.process.signal(SIGKILL);
     if (!request.clone_parent) (void)cloned.process.wait();

@@ -23,12 +23,17 @@ struct ExecRequest {
   bool login = false;                     // home as cwd, the shell when process.args is empty, HOME USER SHELL LOGNAME
   const PidFd* target = nullptr;          // a process of the container, usually pid 1
   const cgroups::Group* group = nullptr;  // null: stay in the caller's cgroups
+  std::string cgroup;                     // a v2 cgroup below the group's ("/sub"); empty: where the target is
   std::array<int, 3> stdio{-1, -1, -1};   // without a terminal
+  int preserve_fds = 0;                   // as in LaunchRequest
+  std::string keyring;                    // session keyring to join; empty: none
   std::string seccomp_cache;
   bool clone_parent = false;              // the new process becomes a child of the caller's parent
   // Called as soon as the process exists: with clone_parent somebody else has to reap it, also when its start fails.
   std::function<Result<>(const PidFd&)> on_process;
   std::function<Result<>(UniqueFd)> on_console;  // the pty master, with process.terminal
+  // The listener of the new process's own filter, when the profile notifies; without a taker that is an error.
+  std::function<Result<>(const PidFd&, UniqueFd)> on_seccomp_listener;
 };
 
 // Returns once execve has happened. Errors keep execve's errno (ENOENT: 127, EACCES: 126 for those who print exit codes).

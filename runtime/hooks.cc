@@ -4,7 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/socket.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <array>
@@ -33,22 +33,28 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
 
 struct Spawned {
   PidFd process;
-  UniqueFd input, output;
+  UniqueFd output;
 };
 
-Result<Spawned> spawn(const oci::Hook& hook) {
-  // A socket for stdin: writing to a hook that does not read must not raise SIGPIPE here.
-  std::array<int, 2> in{};
+// The state as a file: a hook may read it or not, at once or never, and can open /dev/stdin; with a pipe one would block us
+// and another end us by SIGPIPE.
+Result<UniqueFd> state_file(const std::string& state) {
+  UniqueFd file(::memfd_create("state", MFD_CLOEXEC));
+  if (!file) return fail_errno(errno, "memfd_create");
+  VPS_TRY(write_all(file.get(), state));
+  if (::lseek(file.get(), 0, SEEK_SET) != 0) return fail_errno(errno, "rewind");
+  return file;
+}
+
+Result<Spawned> spawn(const oci::Hook& hook, const std::string& state) {
+  auto input = VPS_TRY(state_file(state));
   std::array<int, 2> out{};
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in.data()) != 0) return fail_errno(errno, "socketpair");
-  UniqueFd in_ours(in[0]);
-  UniqueFd in_theirs(in[1]);
   if (::pipe2(out.data(), O_CLOEXEC) != 0) return fail_errno(errno, "pipe");
   UniqueFd out_ours(out[0]);
   UniqueFd out_theirs(out[1]);
   posix_spawn_file_actions_t actions{};
   ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_adddup2(&actions, in_theirs.get(), STDIN_FILENO);
+  ::posix_spawn_file_actions_adddup2(&actions, input.get(), STDIN_FILENO);
   ::posix_spawn_file_actions_adddup2(&actions, out_theirs.get(), STDOUT_FILENO);
   ::posix_spawn_file_actions_adddup2(&actions, out_theirs.get(), STDERR_FILENO);
   auto args = hook.args;
@@ -60,7 +66,7 @@ Result<Spawned> spawn(const oci::Hook& hook) {
   int err = ::posix_spawn(&pid, hook.path.c_str(), &actions, nullptr, argv.data(), envp.data());
   ::posix_spawn_file_actions_destroy(&actions);
   if (err != 0) return fail_errno(err, "cannot execute");
-  return Spawned{VPS_TRY(PidFd::open(pid)), std::move(in_ours), std::move(out_ours)};
+  return Spawned{VPS_TRY(PidFd::open(pid)), std::move(out_ours)};
 }
 
 // Collects the hook's output until it ends or the time is over.
@@ -91,16 +97,9 @@ Result<std::string> collect(const Spawned& hook, std::optional<Clock::time_point
 }
 
 Result<> run_hook(const oci::Hook& hook, const std::string& state) {
-  auto spawned = VPS_TRY(spawn(hook));
+  auto spawned = VPS_TRY(spawn(hook, state));
   std::optional<Clock::time_point> deadline;
   if (hook.timeout) deadline = Clock::now() + std::chrono::seconds(*hook.timeout);
-  std::size_t sent = 0;
-  while (sent < state.size()) {
-    ssize_t n = ::send(spawned.input.get(), state.data() + sent, state.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (n <= 0) break;  // a hook need not read its state; what fits the socket buffer (200 KiB) is there
-    sent += static_cast<std::size_t>(n);
-  }
-  spawned.input.reset();
   auto output = collect(spawned, deadline);
   if (!output) {
     (void)spawned.process.signal(SIGKILL);

@@ -16,6 +16,7 @@
 #include "base/files.h"
 #include "base/wire.h"
 #include "namespaces/clone.h"
+#include "namespaces/labels.h"
 #include "namespaces/mounts.h"
 #include "namespaces/process.h"
 #include "runtime/hooks.h"
@@ -40,6 +41,12 @@ Result<> become_root(InitContext&) {
   return {};
 }
 
+Result<> keyring(InitContext& c) {
+  const auto& name = c.in.request->keyring;
+  if (name.empty()) return {};
+  return ns::join_session_keyring(name);
+}
+
 Result<> cgroup_namespace(InitContext&) {
   // Only now is this process in all of its cgroups, which become the roots of the namespace.
   if (::unshare(CLONE_NEWCGROUP) != 0) return fail_errno(errno, "unshare the cgroup namespace");
@@ -52,10 +59,8 @@ Result<> time_namespace(InitContext&) {
 }
 
 Result<> join_namespaces(InitContext& c) {
-  for (std::size_t i = 0; i < c.in.plan->joins.size(); ++i) {
-    const auto& join = c.in.plan->joins[i];
-    VPS_TRY_CTX(join.path, ns::join_namespace_fd((*c.in.joins)[i].get(), join.flag));
-  }
+  for (const auto& join : *c.in.joins)
+    if (!join.done) VPS_TRY_CTX(join.path, ns::join_namespace_fd(join.fd.get(), join.flag));
   return {};
 }
 
@@ -110,11 +115,20 @@ Result<> create_container_hooks(InitContext& c) {
 }
 
 Result<> process_attributes(InitContext& c) {
-  return apply_process(c.process(), *c.in.plan, c.in.seccomp, &c.channel);
+  return apply_process(c.spec(), *c.in.plan, c.in.seccomp, &c.channel);
 }
+
+Result<> find_program(InitContext& c) { return check_program(c.process()); }
 
 Result<> ready(InitContext& c) {
   VPS_TRY(c.channel.send(SyncMessage::kReady));
+  int listener = c.in.request->start_listener;
+  while (listener >= 0) {
+    // From here on whoever connects is our parent in the protocol; one that goes away without a word does not count.
+    c.channel = SyncChannel(VPS_TRY(Seqpacket::accept(listener)));
+    auto packet = c.channel.receive();
+    if (packet && *packet && (*packet)->type == static_cast<std::uint32_t>(SyncMessage::kExec)) return {};
+  }
   VPS_TRY(c.channel.expect(SyncMessage::kExec));
   return {};
 }
@@ -130,6 +144,7 @@ Result<> seccomp(InitContext& c) {
 }
 
 Result<> exec(InitContext& c) {
+  VPS_TRY(keep_descriptors(c.in.request->preserve_fds));
   VPS_TRY(c.channel.send(SyncMessage::kExecuting));
   return exec_program(c.process());
 }
@@ -137,7 +152,7 @@ Result<> exec(InitContext& c) {
 bool needed(Need need, const InitContext& c) {
   switch (need) {
     case Need::kAlways: return true;
-    case Need::kNewUser: return c.in.plan->new_user;
+    case Need::kUserNamespace: return c.in.plan->in_user_namespace;
     case Need::kNewCgroup: return c.in.plan->new_cgroup_namespace;
     case Need::kNewTime: return c.in.plan->new_time_namespace;
     case Need::kNewNetwork: return c.in.plan->new_network;
@@ -151,7 +166,8 @@ bool needed(Need need, const InitContext& c) {
 const std::vector<InitStep>& init_steps() {
   static const std::vector<InitStep> steps = {
       {"id-map", Need::kAlways, id_map},
-      {"become-root", Need::kNewUser, become_root},
+      {"become-root", Need::kUserNamespace, become_root},
+      {"keyring", Need::kAlways, keyring},
       {"cgroup-namespace", Need::kNewCgroup, cgroup_namespace},
       {"time-namespace", Need::kNewTime, time_namespace},
       {"join-namespaces", Need::kAlways, join_namespaces},
@@ -167,12 +183,14 @@ const std::vector<InitStep>& init_steps() {
       {"rootfs-ready", Need::kAlways, rootfs_ready},
       {"create-container-hooks", Need::kAlways, create_container_hooks},
       {"pivot-root", Need::kAlways, steps::pivot_root},
+      {"root-propagation", Need::kAlways, steps::root_propagation},
       {"sysctl", Need::kAlways, steps::sysctl},
       {"root-readonly", Need::kAlways, steps::root_readonly},
       {"masked-paths", Need::kAlways, steps::masked_paths},
       {"readonly-paths", Need::kAlways, steps::readonly_paths},
       {"stdio", Need::kAlways, steps::stdio},
       {"process-attributes", Need::kAlways, process_attributes},
+      {"find-program", Need::kAlways, find_program},
       {"ready", Need::kAlways, ready},
       {"start-container-hooks", Need::kAlways, start_container_hooks},
       {"seccomp", Need::kAlways, seccomp},
@@ -185,6 +203,7 @@ void run_init(InitInput input, SyncChannel channel) {
   InitContext context{.in = input, .channel = std::move(channel), .root = {}, .mount_fds = {}, .mount_is_dir = {}, .console = {}};
   // Whatever the launcher's caller left open stays out of the container; what we open ourselves is close-on-exec anyway.
   ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+  default_signals();
   // The launcher's memory is mapped here until execve: nobody in the container may look at it through /proc.
   ::prctl(PR_SET_DUMPABLE, 0);
   if (log::enabled(log::Level::kDebug))

@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "namespaces/seccomp.h"
 #include "runtime/init_plan.h"
+#include "runtime/joins.h"
 #include "runtime/launcher.h"
 #include "runtime/sync.h"
 
@@ -19,7 +20,7 @@ struct InitInput {
   const LaunchRequest* request = nullptr;
   const InitPlan* plan = nullptr;
   const namespaces::SeccompProgram* seccomp = nullptr;
-  const std::vector<UniqueFd>* joins = nullptr;  // one per plan->joins
+  const std::vector<JoinedNamespace>* joins = nullptr;
 };
 
 struct InitContext {
@@ -35,7 +36,7 @@ struct InitContext {
   [[nodiscard]] const oci::Linux& linux_section() const { return *in.request->spec->linux_; }
 };
 
-enum class Need { kAlways, kNewUser, kNewCgroup, kNewTime, kNewNetwork, kTerminal };
+enum class Need { kAlways, kUserNamespace, kNewCgroup, kNewTime, kNewNetwork, kTerminal };
 
 struct InitStep {
   std::string_view name;
@@ -51,14 +52,20 @@ const std::vector<InitStep>& init_steps();
 // The last step, shared with exec: resolves `process.args[0]` along the PATH of process.env and replaces the program. Returns
 // only on failure; errno ENOENT and EACCES are kept for the callers' 127 and 126.
 Result<> exec_program(const oci::Process& process);
+// Whether exec_program() has something to execute: the same errors, while the container is only being created.
+Result<> check_program(const oci::Process& process);
 // Opens the pty of the devpts at `root_fd`/dev/pts: master and slave, unlocked.
 struct Pty {
   UniqueFd master, slave;
 };
 Result<Pty> open_pty(int root_fd);
 Result<> take_stdio(int in, int out, int err);
-// rlimits, scheduling, capabilities, user: everything of `process` that execve does not carry. `seccomp` may be null.
-Result<> apply_process(const oci::Process& process, const InitPlan& plan, const namespaces::SeccompProgram* seccomp,
+Result<> set_console_size(int tty, const oci::Box& size);
+// rlimits, scheduling, labels, capabilities, user: everything of `spec` that belongs to a process and that execve does not
+// carry. In a user namespace the rlimits are left to the caller, who can still raise them. `seccomp` may be null.
+Result<> apply_process(const oci::Spec& spec, const InitPlan& plan, const namespaces::SeccompProgram* seccomp,
                        const SyncChannel* channel);
+// Descriptors 3 to 2 + count stay open over execve.
+Result<> keep_descriptors(int count);
 
 }  // namespace vps::runtime

@@ -14,6 +14,7 @@
 #include "namespaces/mounts.h"
 #include "namespaces/process.h"
 #include "runtime/init_steps.h"
+#include "storage/copy_tree.h"
 
 namespace vps::runtime::steps {
 namespace {
@@ -34,9 +35,36 @@ Result<> apply_propagation(int mount_fd, const ns::MountOptions& options) {
   return {};
 }
 
+// What the mount would hide goes into it first. It is not attached yet: nobody else sees it half full.
+Result<> copy_up(int hidden_fd, int mount_fd, std::uint64_t attributes) {
+  bool readonly = (attributes & MOUNT_ATTR_RDONLY) != 0;
+  if (readonly) VPS_TRY(ns::set_mount_attr(mount_fd, 0, MOUNT_ATTR_RDONLY, false));
+  auto from = VPS_TRY(open_at(hidden_fd, ".", O_RDONLY | O_DIRECTORY));
+  auto into = VPS_TRY(open_at(mount_fd, ".", O_RDONLY | O_DIRECTORY));
+  VPS_TRY(storage::copy_tree(from.get(), std::move(into), storage::Progress{}));
+  if (readonly) VPS_TRY(ns::set_mount_attr(mount_fd, MOUNT_ATTR_RDONLY, 0, false));
+  return {};
+}
+
+// The object that a mount goes on. For proc and sysfs a directory without any link on the way: masks, labels and sysctls are
+// found by these names later (CVE-2019-19921, CVE-2023-28642). Onto a file of proc only by its own name, which the plan has
+// checked; not through a link.
+Result<UniqueFd> target_of(const InitContext& c, const PlannedMount& mount, bool directory) {
+  if (mount.fs_type == "proc" || mount.fs_type == "sysfs") {
+    auto plain = ns::directory_without_links(c.root.get(), mount.destination);
+    if (!plain && plain.error().err() == ELOOP)
+      return fail(Code::kNotAllowed, "{} must be an ordinary directory, not a symlink", mount.destination);
+    return plain;
+  }
+  auto target = VPS_TRY(mount.options.dest_nofollow ? ns::mount_target_nofollow(c.root.get(), mount.destination, directory)
+                                                    : ns::mount_target(c.root.get(), mount.destination, directory));
+  if (ns::is_procfs(target.get()) && !mount.destination.starts_with("/proc"))
+    return fail(Code::kNotAllowed, "{} leads into proc", mount.destination);
+  return target;
+}
+
 Result<> mount_one(InitContext& c, const PlannedMount& mount) {
   const auto& options = mount.options;
-  if (options.tmpcopyup) return fail(Code::kUnavailable, "option tmpcopyup");
   if (options.remount) {
     auto target = VPS_TRY(open_in_root(c.root.get(), mount.destination, O_PATH));
     return apply_attributes(target.get(), options, true);
@@ -52,13 +80,14 @@ Result<> mount_one(InitContext& c, const PlannedMount& mount) {
   if (mount.fd_index >= 0) {
     auto fd = c.mount_fds.find(mount.fd_index);
     if (fd == c.mount_fds.end()) return fail(Code::kFailed, "its source was not sent");
-    auto target = VPS_TRY(ns::mount_target(c.root.get(), mount.destination, c.mount_is_dir[mount.fd_index]));
+    auto target = VPS_TRY(target_of(c, mount, c.mount_is_dir[mount.fd_index]));
     VPS_TRY(ns::attach_mount(fd->second.get(), target.get()));
     return {};
   }
   auto fd = VPS_TRY(ns::make_mount(mount.fs_type, options.data, options.attr_set, mount.source));
   VPS_TRY(apply_attributes(fd.get(), options, false));
-  auto target = VPS_TRY(ns::mount_target(c.root.get(), mount.destination, true));
+  auto target = VPS_TRY(target_of(c, mount, true));
+  if (options.tmpcopyup) VPS_TRY_CTX("tmpcopyup", copy_up(target.get(), fd.get(), options.attr_set));
   VPS_TRY(ns::attach_mount(fd.get(), target.get()));
   return apply_propagation(fd.get(), options);
 }
@@ -149,7 +178,7 @@ Result<> devices(InitContext& c) {
 Result<> console(InitContext& c) {
   auto pty = VPS_TRY(open_pty(c.root.get()));
   auto slave_mount = VPS_TRY(ns::clone_mount(pty.slave.get(), "", false));
-  auto target = VPS_TRY(ns::mount_target(c.root.get(), "/dev/console", false));
+  auto target = VPS_TRY(ns::mount_target_nofollow(c.root.get(), "/dev/console", false));
   VPS_TRY_CTX("/dev/console", ns::attach_mount(slave_mount.get(), target.get()));
   int master = pty.master.get();
   VPS_TRY(c.channel.send(SyncMessage::kConsole, {}, std::span(&master, 1)));
@@ -178,10 +207,18 @@ Result<> etc_files(InitContext& c) {
 }
 
 Result<> pivot_root(InitContext& c) {
-  VPS_TRY(ns::pivot_to(c.root.get()));
+  if (c.in.request->no_pivot)
+    VPS_TRY(ns::chroot_to(c.root.get()));
+  else
+    VPS_TRY(ns::pivot_to(c.root.get()));
   c.root = VPS_TRY(open_path("/", O_PATH | O_DIRECTORY));
   c.mount_fds.clear();
   return {};
+}
+
+Result<> root_propagation(InitContext& c) {
+  if (!c.in.plan->final_propagation) return {};
+  return ns::set_root_propagation(c.in.plan->root_propagation);
 }
 
 Result<> sysctl(InitContext& c) {

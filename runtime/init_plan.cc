@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 
 #include <algorithm>
+#include <array>
 
 #include "namespaces/clone.h"
 
@@ -44,6 +45,10 @@ Result<> plan_namespaces(const oci::Linux& linux_, InitPlan& plan) {
     if (entry.type == "network") plan.new_network = true;
     if (entry.type == "user") plan.new_user = true;
   }
+  auto joined = [&](std::string_view type) { return std::ranges::find(plan.joins, type, &InitPlan::Join::type) != plan.joins.end(); };
+  plan.in_user_namespace = plan.new_user || joined("user");
+  if ((plan.clone_flags & CLONE_NEWNS) == 0 && !joined("mount"))
+    return fail(Code::kUsage, "linux.namespaces: without a mount namespace the container's mounts would be the host's");
   return {};
 }
 
@@ -57,7 +62,7 @@ Result<PlannedMount> plan_mount(const oci::Mount& mount, const oci::Linux& linux
   bool bind = planned.options.bind || mount.type == "bind" || mount.type == "rbind";
   if (!bind) {
     if (mount.type.empty()) return fail(Code::kUsage, "mount {}: no type", mount.destination);
-    planned.fs_type = mount.type == "cgroup" ? "cgroup2" : mount.type;
+    planned.fs_type = mount.type;
     return planned;
   }
   if (mount.source.empty()) return fail(Code::kUsage, "mount {}: a bind needs a source", mount.destination);
@@ -68,6 +73,67 @@ Result<PlannedMount> plan_mount(const oci::Mount& mount, const oci::Linux& linux
   if (planned.options.idmap && !maps && linux_.uid_mappings.empty())
     return fail(Code::kUsage, "mount {}: idmap without mappings or a user namespace", mount.destination);
   return planned;
+}
+
+// A mount of type "cgroup" shows the container's own groups, whatever the host has (config-linux.md "Control groups"): the v2
+// tree alone is mounted where a new cgroup namespace makes our group its root, and our group bound where not. Beside v1
+// hierarchies it is a tmpfs with our group of each. The type "cgroup2" is that file system, as any other type.
+std::vector<PlannedMount> plan_cgroup_mount(const PlannedMount& mount, const InitPlan& plan, const std::vector<std::string>& places) {
+  auto base = mount;
+  base.options.data.clear();
+  base.fs_type.clear();
+  if (places.empty()) {
+    if (plan.new_cgroup_namespace) {
+      base.fs_type = "cgroup2";
+    } else {
+      base.source = "/sys/fs/cgroup";
+      base.options.bind = base.options.recursive_bind = true;
+    }
+    return {base};
+  }
+  base.source = "cgroup";
+  base.options.bind = true;
+  if (places.size() == 1) {
+    if (plan.new_cgroup_namespace)
+      base.fs_type = "cgroup2";
+    else
+      base.cgroup = places[0];
+    return {base};
+  }
+  auto folder = mount;
+  folder.fs_type = folder.source = "tmpfs";
+  folder.options.data = {{"mode", "755"}};
+  folder.options.attr_set &= ~std::uint64_t{MOUNT_ATTR_RDONLY};
+  std::vector<PlannedMount> mounts{folder};
+  for (const auto& name : places) {
+    auto place = base;
+    place.destination += "/" + name;
+    place.cgroup = name;
+    mounts.push_back(std::move(place));
+  }
+  if ((mount.options.attr_set & MOUNT_ATTR_RDONLY) != 0) {
+    folder.options.remount = true;
+    folder.options.attr_set = MOUNT_ATTR_RDONLY;
+    folder.options.attr_clear = 0;
+    folder.options.propagation.clear();
+    mounts.push_back(std::move(folder));
+  }
+  return mounts;
+}
+
+// What may be put over files of /proc: figures that a container's own view replaces. Anything else there could catch what we
+// write into /proc ourselves, or uncover what is masked (CVE-2019-16884, CVE-2025-52881).
+Result<> check_proc_target(const PlannedMount& mount) {
+  constexpr std::string_view kProc = "/proc";
+  std::string_view target = mount.destination;
+  if (!target.starts_with(kProc) || (target.size() > kProc.size() && target[kProc.size()] != '/')) return {};
+  constexpr auto kAllowed = std::to_array<std::string_view>(
+      {"/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat", "/proc/swaps", "/proc/uptime", "/proc/loadavg", "/proc/slabinfo",
+       "/proc/net/dev", "/proc/sys/kernel/ns_last_pid", "/proc/sys/crypto/fips_enabled"});
+  while (target.size() > kProc.size() && target.ends_with('/')) target.remove_suffix(1);
+  bool itself = target == kProc && (mount.fs_type == "proc" || (mount.fs_type.empty() && mount.source == kProc));
+  if (itself || mount.from_own_tree || mount.options.remount || std::ranges::find(kAllowed, target) != kAllowed.end()) return {};
+  return fail(Code::kNotAllowed, "mount {}: only proc itself and figures like /proc/meminfo can be mounted below /proc", mount.destination);
 }
 
 Result<std::uint64_t> plan_propagation(const std::string& name) {
@@ -82,7 +148,7 @@ Result<std::uint64_t> plan_propagation(const std::string& name) {
   return fail(Code::kUsage, "linux.rootfsPropagation: unknown value '{}'", name);
 }
 
-void plan_devices(const oci::Linux& linux_, int next_fd, InitPlan& plan) {
+void plan_devices(const oci::Linux& linux_, bool host_nodes, int next_fd, InitPlan& plan) {
   auto devices = default_devices();
   const std::size_t defaults = devices.size();
   for (const auto& device : linux_.devices) {
@@ -92,11 +158,11 @@ void plan_devices(const oci::Linux& linux_, int next_fd, InitPlan& plan) {
     else
       devices.push_back(device);
   }
-  bool in_userns = plan.new_user || std::ranges::any_of(plan.joins, [](const auto& j) { return j.type == "user"; });
   for (std::size_t i = 0; i < devices.size(); ++i) {
     // The host's own node of a further device belongs to the host's root and could not be opened inside.
-    bool made = plan.new_user && i >= defaults;
-    plan.devices.push_back({.path = devices[i].path, .device = devices[i], .bind = in_userns, .fd_index = made ? next_fd++ : -1});
+    bool made = plan.new_user && i >= defaults && !host_nodes;
+    plan.devices.push_back(
+        {.path = devices[i].path, .device = devices[i], .bind = plan.in_user_namespace, .fd_index = made ? next_fd++ : -1});
   }
 }
 
@@ -109,12 +175,17 @@ Result<InitPlan> make_init_plan(const InitPlanInput& input) {
   VPS_TRY(plan_namespaces(*spec.linux_, plan));
   int fds = 0;
   for (const auto& mount : spec.mounts) {
-    auto planned = VPS_TRY(plan_mount(mount, *spec.linux_, input.bundle));
-    if (planned.fs_type.empty() && !planned.from_own_tree) planned.fd_index = fds++;
-    plan.mounts.push_back(std::move(planned));
+    std::vector<PlannedMount> several{VPS_TRY(plan_mount(mount, *spec.linux_, input.bundle))};
+    if (several[0].fs_type == "cgroup") several = plan_cgroup_mount(several[0], plan, input.cgroup_places);
+    for (auto& planned : several) {
+      VPS_TRY(check_proc_target(planned));
+      if (planned.fs_type.empty() && !planned.from_own_tree && !planned.options.remount) planned.fd_index = fds++;
+      plan.mounts.push_back(std::move(planned));
+    }
   }
-  plan_devices(*spec.linux_, fds, plan);
+  plan_devices(*spec.linux_, input.host_device_nodes, fds, plan);
   plan.root_propagation = VPS_TRY(plan_propagation(spec.linux_->rootfs_propagation));
+  plan.final_propagation = !spec.linux_->rootfs_propagation.empty();
   if (spec.process->capabilities) {
     plan.has_capabilities = true;
     plan.capabilities = ns::parse_capabilities(*spec.process->capabilities, &plan.unknown_capabilities);
@@ -123,7 +194,10 @@ Result<InitPlan> make_init_plan(const InitPlanInput& input) {
     // Without no_new_privs the filter needs CAP_SYS_ADMIN (seccomp(2)): load it while the process still has it.
     constexpr int kCapSysAdmin = 21;
     bool keeps_admin = !plan.has_capabilities || ((plan.capabilities.effective >> kCapSysAdmin) & 1) != 0;
-    plan.seccomp_point = spec.process->no_new_privileges || (keeps_admin && spec.process->user.uid == 0)
+    // A notifying filter is handed to its agent before the container counts as created: there is nobody to take it later.
+    const auto& rules = spec.linux_->seccomp->syscalls;
+    bool notifies = std::ranges::find(rules, "SCMP_ACT_NOTIFY", &oci::SeccompRule::action) != rules.end();
+    plan.seccomp_point = !notifies && (spec.process->no_new_privileges || (keeps_admin && spec.process->user.uid == 0))
                              ? SeccompPoint::kBeforeExec
                              : SeccompPoint::kBeforeCapabilities;
   }

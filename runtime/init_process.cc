@@ -1,7 +1,10 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -12,6 +15,7 @@
 #include <cstdlib>
 
 #include "base/files.h"
+#include "namespaces/labels.h"
 #include "namespaces/process.h"
 #include "runtime/init_steps.h"
 
@@ -75,17 +79,83 @@ Result<> take_stdio(int in, int out, int err) {
   return {};
 }
 
-Result<> apply_process(const oci::Process& process, const InitPlan& plan, const ns::SeccompProgram* seccomp,
+Result<> set_console_size(int tty, const oci::Box& wanted) {
+  winsize size{};
+  size.ws_row = static_cast<unsigned short>(wanted.height);
+  size.ws_col = static_cast<unsigned short>(wanted.width);
+  if (::ioctl(tty, TIOCSWINSZ, &size) != 0) return fail_errno(errno, "set the console's size");
+  return {};
+}
+
+void default_signals() {
+  // Not by sigaction(3), which keeps the two signals for itself that the C library uses.
+  struct {
+    void* handler;
+    unsigned long flags;
+    void* restorer;
+    unsigned long mask;
+  } plain{};
+  for (int signo = 1; signo < NSIG; ++signo) ::syscall(SYS_rt_sigaction, signo, &plain, nullptr, sizeof plain.mask);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+Result<> keep_descriptors(int count) {
+  constexpr int kFirst = 3;
+  for (int fd = kFirst; fd < kFirst + count; ++fd)
+    if (::fcntl(fd, F_SETFD, 0) != 0) return fail_errno(errno, "keep descriptor {}", fd);
+  return {};
+}
+
+Result<> apply_process(const oci::Spec& spec, const InitPlan& plan, const ns::SeccompProgram* seccomp,
                        const SyncChannel* channel) {
-  VPS_TRY(ns::apply_rlimits(process.rlimits));
+  const oci::Process& process = *spec.process;
+  if (!plan.in_user_namespace) VPS_TRY(ns::apply_rlimits(process.rlimits));
+  if (spec.linux_->personality) VPS_TRY(ns::apply_personality(*spec.linux_->personality));
+  if (spec.linux_->memory_policy) VPS_TRY(ns::apply_memory_policy(*spec.linux_->memory_policy));
   if (process.scheduler) VPS_TRY(ns::apply_scheduler(*process.scheduler));
   if (process.io_priority) VPS_TRY(ns::apply_io_priority(*process.io_priority));
+  VPS_TRY(ns::label_next_exec(process.apparmor_profile, process.selinux_label));
   if (process.no_new_privileges && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno(errno, "no_new_privs");
   if (plan.seccomp_point == SeccompPoint::kBeforeCapabilities && seccomp != nullptr) VPS_TRY(load_filter(*seccomp, channel));
   if (plan.has_capabilities) VPS_TRY(ns::drop_bounding(plan.capabilities.bounding));
   VPS_TRY(ns::apply_user(process.user));
   if (plan.has_capabilities) VPS_TRY(ns::apply_capabilities(plan.capabilities));
   return {};
+}
+
+namespace {
+
+// As execve(2) will decide by the file's kind and mode.
+int executable_error(const std::string& path) {
+  struct stat st{};
+  if (::stat(path.c_str(), &st) != 0) return errno;
+  if (!S_ISREG(st.st_mode)) return EACCES;
+  return ::faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) == 0 ? 0 : errno;
+}
+
+}  // namespace
+
+Result<> check_program(const oci::Process& process) {
+  VPS_TRY(enter_cwd(process.cwd));
+  const std::string& program = process.args[0];
+  if (program.find('/') != std::string::npos) {
+    int err = executable_error(program);
+    return err == 0 ? Result<>() : fail_errno(err, "exec {}", program);
+  }
+  std::string path = path_of(process);
+  int err = ENOENT;
+  for (std::size_t pos = 0; pos <= path.size();) {
+    auto end = std::min(path.find(':', pos), path.size());
+    std::string directory = path.substr(pos, end - pos);
+    pos = end + 1;
+    int found = executable_error((directory.empty() ? "." : directory) + "/" + program);
+    if (found == 0) return {};
+    if (found == EACCES) err = EACCES;
+  }
+  if (err == ENOENT) return fail_errno(ENOENT, "exec {}: executable file not found in $PATH", program);
+  return fail_errno(err, "exec {}", program);
 }
 
 Result<> exec_program(const oci::Process& process) {
@@ -125,12 +195,7 @@ Result<> stdio(InitContext& c) {
   }
   int tty = c.console.get();
   if (::ioctl(tty, TIOCSCTTY, 0) != 0) return fail_errno(errno, "take the console as controlling terminal");
-  if (c.process().console_size) {
-    winsize size{};
-    size.ws_row = static_cast<unsigned short>(c.process().console_size->height);
-    size.ws_col = static_cast<unsigned short>(c.process().console_size->width);
-    if (::ioctl(tty, TIOCSWINSZ, &size) != 0) return fail_errno(errno, "set the console's size");
-  }
+  if (c.process().console_size) VPS_TRY(set_console_size(tty, *c.process().console_size));
   return take_stdio(tty, tty, tty);
 }
 

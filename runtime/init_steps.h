@@ -7,6 +7,9 @@ namespace vps::runtime {
 
 Result<> load_filter(const namespaces::SeccompProgram& program, const SyncChannel* channel);
 
+// Nothing blocked and nothing ignored, whatever our own parent has made of it: both would outlive execve.
+void default_signals();
+
 namespace steps {
 Result<> attach_root(InitContext& context);
 Result<> mounts(InitContext& context);
@@ -14,6 +17,7 @@ Result<> devices(InitContext& context);
 Result<> console(InitContext& context);
 Result<> etc_files(InitContext& context);
 Result<> pivot_root(InitContext& context);
+Result<> root_propagation(InitContext& context);
 Result<> sysctl(InitContext& context);
 Result<> root_readonly(InitContext& context);
 Result<> masked_paths(InitContext& context);

@@ -9,10 +9,12 @@
 #include "base/files.h"
 #include "base/wire.h"
 #include "namespaces/clone.h"
+#include "namespaces/labels.h"
 #include "namespaces/mounts.h"
 #include "namespaces/process.h"
 #include "runtime/hooks.h"
 #include "runtime/init.h"
+#include "runtime/joins.h"
 #include "runtime/rootfs.h"
 
 namespace vps::runtime {
@@ -20,14 +22,24 @@ namespace {
 
 namespace ns = namespaces;
 
-Result<std::vector<UniqueFd>> open_joins(const InitPlan& plan) {
-  std::vector<UniqueFd> fds;
-  for (const auto& join : plan.joins) {
-    if (join.type == "pid" || join.type == "user")
-      return fail(Code::kUnavailable, "joining a {} namespace by path ({})", join.type, join.path);
-    fds.push_back(VPS_TRY_CTX("open namespace", open_path(join.path, O_RDONLY)));
-  }
-  return fds;
+// What only some hosts have: asked for and absent is an error before anything is touched.
+Result<> check_host(const oci::Spec& spec) {
+  if (!spec.process->apparmor_profile.empty() && !ns::apparmor_enabled())
+    return fail(Code::kUnavailable, "process.apparmorProfile {}: this host has no AppArmor", spec.process->apparmor_profile);
+  bool selinux = !spec.process->selinux_label.empty() || !spec.linux_->mount_label.empty();
+  if (selinux && !ns::selinux_enabled())
+    return fail(Code::kUnavailable, "{}: this host has no SELinux",
+                spec.process->selinux_label.empty() ? "linux.mountLabel" : "process.selinuxLabel");
+  if (spec.linux_->intel_rdt) return fail(Code::kUnavailable, "linux.intelRdt is not supported");
+  if (!spec.linux_->net_devices.empty()) return fail(Code::kUnavailable, "linux.netDevices is not supported");
+  return {};
+}
+
+int place_fd(const cgroups::Group* group, const std::string& name) {
+  if (group != nullptr)
+    for (const auto& place : group->places())
+      if (place.name == name) return place.dirfd;
+  return -1;
 }
 
 std::uint64_t oom_kills(const cgroups::Group* group) {
@@ -39,12 +51,18 @@ std::uint64_t oom_kills(const cgroups::Group* group) {
 }  // namespace
 
 Result<Launcher> Launcher::create(LaunchRequest request) {
-  auto plan = VPS_TRY(make_init_plan({.spec = request.spec, .bundle = request.bundle}));
+  bool own_nodes = !request.rootfs.lower.empty();
+  std::vector<std::string> places;
+  if (request.group != nullptr)
+    for (const auto& place : request.group->places()) places.push_back(place.name);
+  auto plan = VPS_TRY(make_init_plan(
+      {.spec = request.spec, .bundle = request.bundle, .host_device_nodes = !own_nodes, .cgroup_places = std::move(places)}));
+  VPS_TRY(check_host(*request.spec));
   for (const auto& name : plan.unknown_capabilities) log::warning("capability {} is unknown to this kernel", name);
   ns::SeccompProgram seccomp;
   if (plan.seccomp_point != SeccompPoint::kNone)
     seccomp = VPS_TRY_CTX("seccomp", ns::compile_seccomp_cached(*request.spec->linux_->seccomp, request.seccomp_cache));
-  auto joins = VPS_TRY(open_joins(plan));
+  auto joins = VPS_TRY(open_joins(plan.joins));
   if (!request.rootfs.lower.empty()) VPS_TRY_CTX("rootfs", enter_private_mount_namespace());
   VPS_TRY(failpoint::hit("launch.prepared"));
 
@@ -52,9 +70,10 @@ Result<Launcher> Launcher::create(LaunchRequest request) {
   Launcher launcher(std::move(request), SyncChannel(std::move(ours)));
   const LaunchRequest& r = launcher.request_;
   launcher.oom_kills_before_ = oom_kills(r.group);
-  auto cloned = VPS_TRY(ns::clone_process({.flags = plan.clone_flags | (r.clone_parent ? std::uint64_t{CLONE_PARENT} : 0),
-                                           .cgroup_fd = r.group != nullptr ? r.group->dirfd() : -1,
-                                           .exit_signal = r.clone_parent ? 0 : SIGCHLD}));
+  auto cloned = VPS_TRY(clone_joined({.flags = plan.clone_flags | (r.clone_parent ? std::uint64_t{CLONE_PARENT} : 0),
+                                      .cgroup_fd = r.group != nullptr ? r.group->dirfd() : -1,
+                                      .exit_signal = r.clone_parent ? 0 : SIGCHLD},
+                                     joins));
   if (cloned.child) {
     launcher.channel_.close();
     run_init({.request = &launcher.request_, .plan = &plan, .seccomp = &seccomp, .joins = &joins}, SyncChannel(std::move(theirs)));
@@ -77,7 +96,10 @@ Result<> Launcher::serve(const InitPlan& plan) {
   VPS_TRY(failpoint::hit("launch.cloned"));
   VPS_TRY_CTX("init", serve_id_maps(plan));
   VPS_TRY_CTX("init", serve_mounts(plan));
-  return serve_until_ready();
+  VPS_TRY(serve_until_ready());
+  // In a user namespace of its own the child cannot raise a hard limit, whatever the host would allow (setrlimit(2)).
+  if (plan.in_user_namespace) VPS_TRY_CTX("init process-attributes", ns::apply_rlimits(request_.spec->process->rlimits, process_.pid()));
+  return {};
 }
 
 Result<> Launcher::serve_id_maps(const InitPlan& plan) {
@@ -98,7 +120,7 @@ Result<> Launcher::serve_id_maps(const InitPlan& plan) {
 Result<> Launcher::serve_mounts(const InitPlan& plan) {
   VPS_TRY(channel_.expect(SyncMessage::kWantMounts));
   UniqueFd userns;
-  if (plan.new_user) userns = VPS_TRY(open_path(fmt::format("/proc/{}/ns/user", process_.pid()), O_RDONLY));
+  if (plan.in_user_namespace) userns = VPS_TRY(open_path(fmt::format("/proc/{}/ns/user", process_.pid()), O_RDONLY));
   auto root = VPS_TRY_CTX("rootfs", make_rootfs(*request_.spec, request_.bundle, request_.rootfs, request_.staging, userns.get()));
   VPS_TRY(failpoint::hit("launch.rootfs"));
   auto send_mount = [&](std::int32_t index, int fd) -> Result<> {
@@ -110,14 +132,16 @@ Result<> Launcher::serve_mounts(const InitPlan& plan) {
     return channel_.send(SyncMessage::kMountFd, w.data(), std::array{fd});
   };
   VPS_TRY(send_mount(-1, root.get()));
+  const bool shared_root = request_.spec->linux_->rootfs_propagation.ends_with("shared");
   for (const auto& mount : plan.mounts) {
     if (mount.fd_index < 0) continue;
-    auto fd = VPS_TRY_CTX(fmt::format("bind {} on {}", mount.source, mount.destination), open_bind_source(mount, userns.get()));
+    int source = mount.cgroup ? place_fd(request_.group, *mount.cgroup) : -1;
+    auto fd = VPS_TRY_CTX(fmt::format("bind {} on {}", mount.source, mount.destination),
+                          open_bind_source(mount, source, userns.get(), shared_root));
     VPS_TRY(send_mount(mount.fd_index, fd.get()));
   }
   for (const auto& device : plan.devices) {
     if (device.fd_index < 0) continue;
-    if (request_.rootfs.lower.empty()) return fail(Code::kUnavailable, "device {} in a user namespace", device.path);
     const auto& linux_ = *request_.spec->linux_;
     auto uid = ns::map_to_host(linux_.uid_mappings, device.device.uid.value_or(0));
     auto gid = ns::map_to_host(linux_.gid_mappings, device.device.gid.value_or(0));
@@ -161,16 +185,33 @@ Result<> Launcher::serve_until_ready() {
   }
 }
 
+namespace {
+
+// kExec, and the confirmation by end of file.
+Result<> let_go(const SyncChannel& channel) {
+  VPS_TRY(channel.send(SyncMessage::kExec));
+  VPS_TRY_CTX("init", channel.expect(SyncMessage::kExecuting));
+  auto packet = VPS_TRY_CTX("init", channel.receive());
+  if (packet) return fail(Code::kFailed, "unexpected message {}", sync_message_name(static_cast<SyncMessage>(packet->type)));
+  return {};
+}
+
+}  // namespace
+
 Result<> Launcher::start() {
   VPS_TRY(failpoint::hit("launch.start"));
-  VPS_TRY(channel_.send(SyncMessage::kExec));
-  auto executing = channel_.expect(SyncMessage::kExecuting);
-  if (!executing) return std::unexpected(explain(std::move(executing).error().wrap("init")));
-  auto packet = channel_.receive();
-  if (!packet) return std::unexpected(explain(std::move(packet).error().wrap("init")));
-  if (*packet) return fail(Code::kFailed, "unexpected message {}", sync_message_name(static_cast<SyncMessage>((*packet)->type)));
+  auto done = let_go(channel_);
+  if (!done) return std::unexpected(explain(std::move(done).error()));
   channel_.close();
   return {};
+}
+
+Result<> start_container(Seqpacket connection) {
+  VPS_TRY(failpoint::hit("launch.start"));
+  auto done = let_go(SyncChannel(std::move(connection)));
+  if (!done && (done.error().err() == EPIPE || done.error().err() == ECONNRESET))
+    return fail(Code::kFailed, "init: the init process ended during its start");
+  return done;
 }
 
 Error Launcher::explain(Error error) {

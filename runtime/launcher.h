@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/pidfd.h"
+#include "base/seqpacket.h"
 #include "cgroups/cgroup.h"
 #include "namespaces/seccomp.h"
 #include "runtime/init_plan.h"
@@ -36,6 +37,12 @@ struct LaunchRequest {
   std::string staging;                     // an existing directory to mount the layers on, seen by the launcher alone
   const cgroups::Group* group = nullptr;   // where pid 1 is born; null: the caller's own cgroups
   bool clone_parent = false;               // pid 1 becomes a child of the launcher's parent
+  // A listening SEQPACKET socket where the created container waits for start_container(), so that the launcher may end in
+  // between. -1: it waits for Launcher::start().
+  int start_listener = -1;
+  int preserve_fds = 0;                    // descriptors 3 to 2 + n, which the container's program gets besides its stdio
+  std::string keyring;                     // name of a session keyring of its own; empty: it shares the launcher's
+  bool no_pivot = false;                   // chroot(2) into the root: for rootfs file systems that cannot be pivoted to
   std::array<int, 3> stdio{-1, -1, -1};    // for process.terminal=false; -1 inherits the launcher's
   std::string seccomp_cache;               // empty: compile each time
   std::vector<EtcFile> etc_files;
@@ -72,5 +79,8 @@ class Launcher {
   UniqueFd seccomp_listener_;
   std::uint64_t oom_kills_before_ = 0;
 };
+
+// The second half of a start, from another process than the launcher's: `connection` leads to the container's start_listener.
+Result<> start_container(Seqpacket connection);
 
 }  // namespace vps::runtime

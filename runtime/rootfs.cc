@@ -111,7 +111,10 @@ Result<UniqueFd> make_rootfs(const oci::Spec& spec, const std::string& bundle, c
   if (!plan.lower.empty()) return make_layered_rootfs(spec, plan, staging, userns_fd);
   if (!spec.root || spec.root->path.empty()) return fail(Code::kUsage, "config.json has no root.path");
   std::string path = spec.root->path.starts_with('/') ? spec.root->path : bundle + "/" + spec.root->path;
-  return ns::clone_mount(AT_FDCWD, path, true);
+  auto root = VPS_TRY(ns::clone_mount(AT_FDCWD, path, true));
+  // A copy of a shared mount is its peer: what is mounted in the container would appear on the host.
+  VPS_TRY(ns::set_mount_attr(root.get(), 0, 0, true, MS_SLAVE));
+  return root;
 }
 
 Result<UniqueFd> make_device_node(const oci::Device& device, uid_t uid, gid_t gid, const std::string& staging) {
@@ -129,10 +132,12 @@ Result<UniqueFd> make_device_node(const oci::Device& device, uid_t uid, gid_t gi
   return mount;
 }
 
-Result<UniqueFd> open_bind_source(const PlannedMount& mount, int container_userns_fd) {
+Result<UniqueFd> open_bind_source(const PlannedMount& mount, int source_fd, int container_userns_fd, bool shared_root) {
   const auto& options = mount.options;
   UniqueFd fd;
-  if (options.src_nofollow) {
+  if (source_fd >= 0) {
+    fd = VPS_TRY(ns::clone_mount(source_fd, "", options.recursive_bind));
+  } else if (options.src_nofollow) {
     auto source = VPS_TRY(open_path(mount.source, O_PATH | O_NOFOLLOW));
     fd = VPS_TRY(ns::clone_mount(source.get(), "", options.recursive_bind));
   } else {
@@ -151,6 +156,8 @@ Result<UniqueFd> open_bind_source(const PlannedMount& mount, int container_usern
     }
     VPS_TRY(ns::idmap_mount(fd.get(), userns, options.recursive_idmap));
   }
+  // As if the copy were made in a namespace whose root is rslave, the default of rootfsPropagation.
+  if (options.propagation.empty() && !shared_root) VPS_TRY(ns::set_mount_attr(fd.get(), 0, 0, true, MS_SLAVE));
   for (auto propagation : options.propagation)
     VPS_TRY(ns::set_mount_attr(fd.get(), 0, 0, (propagation & MS_REC) != 0, propagation));
   return fd;

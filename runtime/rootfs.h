@@ -20,8 +20,10 @@ Result<> enter_private_mount_namespace();
 Result<UniqueFd> make_rootfs(const oci::Spec& spec, const std::string& bundle, const RootfsPlan& plan,
                              const std::string& staging, int userns_fd);
 
-// A detached copy of a bind's source with its attributes and id map applied.
-Result<UniqueFd> open_bind_source(const PlannedMount& mount, int container_userns_fd);
+// A detached copy of a bind's source with its attributes and id map applied. Without a propagation option of its own it is a
+// slave of its source, unless linux.rootfsPropagation is (r)shared: then it stays what its source is.
+// `source_fd` >= 0 is the source itself.
+Result<UniqueFd> open_bind_source(const PlannedMount& mount, int source_fd, int container_userns_fd, bool shared_root);
 
 // A device node on the staging area, owned by `uid`:`gid` of the host; detached.
 Result<UniqueFd> make_device_node(const oci::Device& device, uid_t uid, gid_t gid, const std::string& staging);

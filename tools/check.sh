@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds and runs every test tier; a failing tier makes the exit code non-zero. Ends with ctest's summary.
 #   tools/check.sh [--no-install] [--jobs N] [TIER...]
-# Tiers (default: all): lint unit fuzz system fault   tests of the ordinary build
+# Tiers (default: all): lint unit fuzz conformance system fault   tests of the ordinary build
 #                       vm                            system tests of that build in virtual machines
 #                       asan tsan                     the same code under sanitizers (asan+ubsan: unit and fuzz seeds;
 #                                                     tsan: the daemon's tests)
@@ -17,12 +17,12 @@ while [ $# -gt 0 ]; do
     --no-install) install=0 ;;
     --jobs) jobs="${2:?--jobs needs a number}"; shift ;;
     -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    lint | unit | fuzz | system | fault | vm | asan | tsan) tiers+=("$1") ;;
+    lint | unit | fuzz | conformance | system | fault | vm | asan | tsan) tiers+=("$1") ;;
     *) echo "check.sh: unknown argument '$1' (see --help)" >&2; exit 2 ;;
   esac
   shift
 done
-[ ${#tiers[@]} -gt 0 ] || tiers=(lint unit fuzz system fault vm asan tsan)
+[ ${#tiers[@]} -gt 0 ] || tiers=(lint unit fuzz conformance system fault vm asan tsan)
 
 wants() {
   local tier
@@ -58,7 +58,7 @@ if [ "$install" -eq 1 ]; then
 fi
 
 dev_tiers=()
-for tier in lint unit fuzz system fault vm; do
+for tier in lint unit fuzz conformance system fault vm; do
   if wants "$tier"; then dev_tiers+=("$tier"); fi
 done
 

@@ -184,6 +184,7 @@ class Parser {
     result_.positionals_.push_back(word);
     // "exec 101 -t ls -l": from the second word on all belongs to the other program.
     if (result_.command_->passthrough && result_.positionals_.size() > 1) literal_ = true;
+    if (result_.command_->options_first) literal_ = true;
     return {};
   }
 

@@ -18,7 +18,7 @@
 
 namespace vps::cli {
 
-struct Context;
+struct Context;  // what the program hands to its commands: context.h of the API's clients, cli/oci/context.h of vpsrun
 class Arguments;
 
 enum class Completion { kNone, kFile, kDirectory, kVps, kTemplate, kOperation, kCommand };
@@ -62,6 +62,8 @@ struct CommandSpec {
   bool hidden = false;
   // All that follows the first positional belongs to the command that is named there: "exec 101 ls -l".
   bool passthrough = false;
+  // Options of our own stand before the first positional, as runc has it: "exec ID -x" names a program "-x".
+  bool options_first = false;
   bool literal = false;  // all words are positionals, whatever they look like
   // Exit code of errors of our own, where the code proper belongs to another program; 0: the code of the error.
   int failure_exit = 0;

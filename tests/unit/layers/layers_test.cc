@@ -36,7 +36,8 @@ const std::vector<Layer>& layers() {
       // vpsd has threads, and threads never clone: it starts supervisors as programs and talks to them.
       {"daemon",
        {"base", "specs", "cgroups", "netns", "storage", "daemon", "runtime/supervisor/client.h", "runtime/supervisor/protocol.h"}},
-      {"cli/oci", {"base", "specs", "cgroups", "namespaces", "netns", "storage", "runtime", "cli/oci"}},
+      {"cli/oci", {"base", "specs", "cgroups", "namespaces", "netns", "storage", "runtime", "cli/oci",
+                   "cli/common/command.h", "cli/common/terminal.h"}},
       // Clients of the API know data and the socket of a supervisor, nothing that does work.
       {"cli/common", {"base", "specs", "cli/common", "runtime/supervisor/protocol.h"}},
       {"cli/vpsctl", {"base", "specs", "cli/common", "cli/vpsctl", "runtime/supervisor/protocol.h"}},

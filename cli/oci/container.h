@@ -1,0 +1,74 @@
+// A container as its state directory and the kernel know it. Status is never stored: it is looked up from the process, the
+// start socket and the freezer, so that it is right whoever ended the process.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/pidfd.h"
+#include "base/seqpacket.h"
+#include "cgroups/cgroup.h"
+#include "cli/oci/context.h"
+#include "cli/oci/record.h"
+
+namespace vps::vpsrun {
+
+enum class Status { kCreating, kCreated, kRunning, kPaused, kStopped };
+[[nodiscard]] std::string_view status_name(Status status);
+
+class Container {
+ public:
+  // The directory, new and locked; kExists when the id is taken.
+  static Result<Container> make(const Context& context, const std::string& id);
+  // kNotFound: "container 'x' does not exist". Unlocked.
+  static Result<Container> open(const Context& context, const std::string& id);
+  // Ids of all state directories.
+  static Result<std::vector<std::string>> ids(const Context& context);
+
+  // Exclusive among commands that change the container; held until this object goes. `wait` false: kBusy.
+  Result<> lock(bool wait);
+  Result<> reload();  // the record, once more
+
+  [[nodiscard]] const std::string& id() const { return id_; }
+  [[nodiscard]] const Record& record() const { return record_; }
+  Result<> store(Record record);
+  Result<> store_config(std::string_view text) const;
+  Result<oci::Spec> spec() const;  // from the copy of config.json
+
+  [[nodiscard]] Status status() const;
+  // The container's first process; kNotFound once it has ended.
+  Result<PidFd> process() const;
+  // kWrongState with the wording that engines look for when it is not in one of these.
+  Result<> require(std::initializer_list<Status> allowed, std::string_view action) const;
+
+  // nullopt: the container has none. The host's cgroups are looked up at the first call.
+  Result<std::optional<cgroups::Group>> group() const;
+  Result<> remove_group() const;
+
+  Result<UniqueFd> listen() const;  // start.sock
+  Result<Seqpacket> connect() const;
+  Result<> forget_listener() const;
+  // Ends every process of the container; returns when none is left. Already ended is success.
+  Result<> kill_all() const;
+  Result<> remove();  // the directory
+
+ private:
+  Container(std::string path, std::string id) : path_(std::move(path)), id_(std::move(id)) {}
+  [[nodiscard]] bool waits_for_start() const;
+
+  std::string path_, id_;
+  UniqueFd dir_, lock_;
+  Record record_;
+};
+
+// State letter and start time of a process (proc(5)); nullopt when it is gone.
+struct ProcessLook {
+  char state = 0;
+  std::uint64_t start_time = 0;
+};
+std::optional<ProcessLook> look_at_process(pid_t pid);
+
+}  // namespace vps::vpsrun

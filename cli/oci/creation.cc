@@ -1,0 +1,250 @@
+#include "cli/oci/creation.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <algorithm>
+#include <array>
+#include <climits>
+
+#include "base/failpoint.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "base/units.h"
+#include "cli/oci/fd_socket.h"
+#include "cli/oci/log.h"
+#include "cli/oci/resources.h"
+#include "namespaces/clone.h"
+#include "runtime/hooks.h"
+#include "specs/oci/json.h"
+#include "specs/oci/validate.h"
+
+namespace vps::vpsrun {
+namespace {
+
+Result<std::string> absolute(const std::string& path) {
+  std::array<char, PATH_MAX> buffer{};
+  if (::realpath(path.c_str(), buffer.data()) == nullptr) return fail_errno(errno, "{}", path);
+  return std::string(buffer.data());
+}
+
+bool has_new(const oci::Spec& spec, std::string_view type) {
+  for (const auto& entry : spec.linux_->namespaces)
+    if (entry.type == type) return entry.path.empty();
+  return false;
+}
+
+// runtime-spec "Cgroup ownership": cgroup v2, a new cgroup namespace, and the cgroup file system mounted writable.
+bool owns_cgroup(const oci::Spec& spec) {
+  if (spec.linux_->uid_mappings.empty() || !has_new(spec, "cgroup")) return false;
+  for (const auto& mount : spec.mounts) {
+    if (mount.type != "cgroup" && mount.type != "cgroup2") continue;
+    return std::ranges::find(mount.options, "ro") == mount.options.end();
+  }
+  return false;
+}
+
+Result<oci::Spec> read_config(const std::string& text) {
+  auto spec = VPS_TRY_CTX("config.json", oci::parse_spec(text));
+  VPS_TRY_CTX("config.json", oci::validate(spec));
+  if (!spec.process) return fail(Code::kUsage, "config.json: process: missing");
+  if (!spec.linux_) spec.linux_.emplace();
+  return spec;
+}
+
+}  // namespace
+
+Result<int> preserved_descriptors(const Arguments& arguments) {
+  constexpr std::uint64_t kMost = 1024;
+  std::uint64_t count = 0;
+  if (const auto* given = arguments.value("preserve-fds")) count = VPS_TRY_CTX("--preserve-fds", parse_u64(*given));
+  if (const char* passed = ::getenv("LISTEN_FDS")) {
+    auto more = parse_u64(passed);
+    if (more) count += *more;
+  }
+  if (count > kMost) return fail(Code::kUsage, "--preserve-fds: more than {} descriptors", kMost);
+  for (int fd = 3; fd < 3 + static_cast<int>(count); ++fd)
+    if (::fcntl(fd, F_GETFD) < 0) return fail(Code::kUsage, "--preserve-fds: descriptor {} is not open", fd);
+  return static_cast<int>(count);
+}
+
+Result<CreateOptions> create_options(const Arguments& arguments) {
+  CreateOptions options;
+  options.id = arguments.positionals().at(0);
+  VPS_TRY(check_id(options.id));
+  options.bundle = arguments.value_or("bundle", ".");
+  options.config = arguments.value_or("config", "");
+  options.pid_file = arguments.value_or("pid-file", "");
+  options.console_socket = arguments.value_or("console-socket", "");
+  options.pidfd_socket = arguments.value_or("pidfd-socket", "");
+  options.no_pivot = arguments.flag("no-pivot");
+  options.no_new_keyring = arguments.flag("no-new-keyring");
+  options.preserve_fds = VPS_TRY(preserved_descriptors(arguments));
+  return options;
+}
+
+std::string session_keyring_name(const std::string& id) { return "_ses." + id; }
+
+Result<> check_terminal(bool terminal, bool detached, const std::string& console_socket) {
+  if (terminal && detached && console_socket.empty())
+    return fail(Code::kUsage, "cannot allocate tty if runtime will detach without setting console socket");
+  if (!terminal && detached && !console_socket.empty())
+    return fail(Code::kUsage, "cannot use console socket if runtime will not detach or allocate tty");
+  return {};
+}
+
+Result<std::unique_ptr<Creation>> Creation::begin(const Context& context, CreateOptions options) {
+  options.bundle = VPS_TRY_CTX("bundle", absolute(options.bundle));
+  auto text = VPS_TRY_CTX("bundle", read_file(options.config.empty() ? options.bundle + "/config.json" : options.config));
+  auto spec = VPS_TRY(read_config(text));
+  if (options.waits) VPS_TRY(check_terminal(spec.process->terminal, true, options.console_socket));
+  if (int count = options.preserve_fds; count > 0 && ::getenv("LISTEN_FDS") != nullptr) {
+    // The first program of the container is the one that the sockets are meant for.
+    spec.process->env.push_back(fmt::format("LISTEN_FDS={}", ::getenv("LISTEN_FDS")));
+    spec.process->env.emplace_back("LISTEN_PID=1");
+  }
+  auto container = VPS_TRY(Container::make(context, options.id));
+  std::unique_ptr<Creation> creation(new Creation(std::move(container), std::move(options), std::move(spec)));
+  VPS_TRY(failpoint::hit("create.made"));
+  VPS_TRY(creation->container_.store_config(text));
+  VPS_TRY(creation->launch(context));
+  return creation;
+}
+
+Creation::~Creation() {
+  if (!undo_) return;
+  auto ended = container_.kill_all();
+  if (!ended) log::warning("{}", ended.error().to_string());
+  if (launcher_) (void)launcher_->process().try_wait();
+  group_.reset();
+  auto removed = container_.remove_group();
+  if (!removed) log::warning("{}", removed.error().to_string());
+  run_poststop(container_, spec_);
+  removed = container_.remove();
+  if (!removed) log::warning("{}", removed.error().to_string());
+}
+
+Result<> Creation::make_group() {
+  if (container_.record().cgroup.empty()) return {};
+  auto host = VPS_TRY(cgroups::Host::discover());
+  group_ = VPS_TRY(cgroups::Group::create(host, container_.record().cgroup));
+  VPS_TRY(failpoint::hit("create.cgroup"));
+  std::vector<oci::DeviceRule> rules;
+  if (spec_.linux_->resources) {
+    auto resources = without_unset(*spec_.linux_->resources);
+    rules = std::move(resources.devices);
+    resources.devices.clear();
+    auto limits = VPS_TRY(group_->apply(resources));
+    VPS_TRY(require_enforced(limits));
+  }
+  VPS_TRY_CTX("device filter", cgroups::apply_device_filter(group_->dirfd(), with_default_devices(std::move(rules))));
+  if (owns_cgroup(spec_)) {
+    auto uid = namespaces::map_to_host(spec_.linux_->uid_mappings, spec_.process->user.uid);
+    auto gid = namespaces::map_to_host(spec_.linux_->gid_mappings, spec_.process->user.gid);
+    if (uid >= 0 && gid >= 0) VPS_TRY(group_->delegate(static_cast<uid_t>(uid), static_cast<gid_t>(gid)));
+  }
+  return failpoint::hit("create.limits");
+}
+
+Result<> Creation::launch(const Context& context) {
+  if (context.cgroups == CgroupManager::kSystemd && path_exists("/run/systemd/system"))
+    return fail(Code::kUnavailable, "the cgroup manager systemd: vpsrun does not talk to systemd; tell the engine to use cgroupfs");
+  Record record;
+  record.id = options_.id;
+  record.oci_version = spec_.oci_version;
+  record.bundle = options_.bundle;
+  record.rootfs = spec_.root->path.starts_with('/') ? spec_.root->path : options_.bundle + "/" + spec_.root->path;
+  record.created = time_now();
+  record.owner = ::geteuid();
+  if (context.cgroups != CgroupManager::kDisabled) record.cgroup = VPS_TRY(cgroup_path(spec_.linux_->cgroups_path, options_.id));
+  record.own_pid_namespace = has_new(spec_, "pid");
+  record.poststart = spec_.hooks && !spec_.hooks->poststart.empty();
+  record.poststop = spec_.hooks && !spec_.hooks->poststop.empty();
+  record.annotations = spec_.annotations;
+  // Before the first kernel object: whatever happens, delete --force finds its name here.
+  VPS_TRY(container_.store(record));
+  VPS_TRY(failpoint::hit("create.recorded"));
+  VPS_TRY(make_group());
+  if (options_.waits) listener_ = VPS_TRY(container_.listen());
+
+  runtime::LaunchRequest request;
+  request.id = options_.id;
+  request.spec = &spec_;
+  request.bundle = options_.bundle;
+  request.group = group_ ? &*group_ : nullptr;
+  request.start_listener = listener_ ? listener_.get() : -1;
+  request.preserve_fds = options_.preserve_fds;
+  request.no_pivot = options_.no_pivot;
+  if (!options_.no_new_keyring) request.keyring = session_keyring_name(options_.id);
+  request.seccomp_cache = context.seccomp_cache;
+  request.on_process = [&](const PidFd& process) -> Result<> {
+    record.pid = process.pid();
+    record.start_time = VPS_TRY(process_start_time(process.pid()));
+    return container_.store(record);
+  };
+  request.on_console = [this](UniqueFd master) -> Result<> {
+    if (!options_.console_socket.empty()) return hand_over(options_.console_socket, "/dev/pts/ptmx", master.get());
+    console_ = std::move(master);
+    return {};
+  };
+  launcher_ = VPS_TRY(runtime::Launcher::create(std::move(request)));
+  listener_.reset();
+  VPS_TRY(failpoint::hit("create.launched"));
+  record.complete = true;
+  VPS_TRY(container_.store(std::move(record)));
+  return announce();
+}
+
+Result<> Creation::announce() {
+  const auto& process = launcher_->process();
+  if (auto listener = launcher_->take_seccomp_listener())
+    VPS_TRY_CTX("seccomp listener", send_seccomp_listener(spec_, container_.record(), process.pid(), false, listener.get()));
+  if (!options_.pidfd_socket.empty())
+    VPS_TRY_CTX("--pidfd-socket", hand_over(options_.pidfd_socket, "pidfd", process.fd()));
+  if (!options_.pid_file.empty())
+    VPS_TRY_CTX("--pid-file", write_pid_file(options_.pid_file, process.pid()));
+  return failpoint::hit("create.announced");
+}
+
+Result<> write_pid_file(const std::string& path, pid_t pid) {
+  auto slash = path.rfind('/');
+  auto dir = VPS_TRY(open_dir(slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash)));
+  // Whole or not at all: engines watch for the file.
+  return replace_file_at(dir.get(), slash == std::string::npos ? path : path.substr(slash + 1), std::to_string(pid));
+}
+
+Result<> run_poststart(const Container& container, const oci::Spec& spec) {
+  if (!spec.hooks || spec.hooks->poststart.empty()) return {};
+  const auto& record = container.record();
+  auto state = runtime::hook_state(spec, record.id, record.bundle, record.pid, "running");
+  auto done = runtime::run_hooks(spec.hooks->poststart, state);
+  if (done) return {};
+  auto killed = container.kill_all();
+  if (!killed) log::warning("{}", killed.error().to_string());
+  return std::unexpected(std::move(done).error().wrap("poststart hook"));
+}
+
+void run_poststop(const Container& container, const oci::Spec& spec) {
+  if (!spec.hooks) return;
+  const auto& record = container.record();
+  auto state = runtime::hook_state(spec, record.id, record.bundle, 0, "stopped");
+  // Each runs, whatever the one before did (runtime-spec "Poststop").
+  for (const auto& hook : spec.hooks->poststop) {
+    auto done = runtime::run_hooks({hook}, state);
+    if (!done) log::warning("poststop hook: {}", done.error().to_string());
+  }
+}
+
+Result<> send_seccomp_listener(const oci::Spec& spec, const Record& record, pid_t pid, bool of_exec, int listener) {
+  const auto& seccomp = *spec.linux_->seccomp;
+  auto state = runtime::hook_state(spec, record.id, record.bundle, of_exec ? record.pid : pid, of_exec ? "running" : "creating");
+  // config-linux.md "containerProcessState"
+  auto text = fmt::format("{{\"ociVersion\":{},\"fds\":[\"seccompFd\"],\"pid\":{},\"metadata\":{},\"state\":{}}}",
+                          json_string(spec.oci_version), pid, json_string(seccomp.listener_metadata), state);
+  return hand_over(seccomp.listener_path, text, listener);
+}
+
+}  // namespace vps::vpsrun
