@@ -1,5 +1,8 @@
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#include <cctype>
 
 #include "base/failpoint.h"
 #include "base/files.h"
@@ -39,8 +42,17 @@ Result<CgroupManager> cgroup_manager(const Arguments& arguments) {
   return name == "systemd" ? CgroupManager::kSystemd : CgroupManager::kCgroupfs;
 }
 
+// Engines look for the system's reasons as Go spells them ("permission denied" is docker's 126, "no such file" its 127).
+std::string engine_text(const Error& error) {
+  if (error.err() == 0) return error.message();
+  const char* known = ::strerrordesc_np(error.err());
+  std::string reason = known != nullptr ? known : fmt::format("errno {}", error.err());
+  reason[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(reason[0])));
+  return error.message() + ": " + reason;
+}
+
 int report(const Error& error, const std::string& file, int exit_code) {
-  auto text = error.to_string();
+  auto text = engine_text(error);
   // The engine reads its file, the person standard error.
   if (!file.empty()) log::error("{}", text);
   (void)write_all(STDERR_FILENO, fmt::format("vpsrun: {}\n", text));

@@ -78,6 +78,10 @@ TEST_F(Commands, ErrorsAreLoggedForTheEngine) {
   EXPECT_THAT(lines->back().string("/msg"), HasSubstr("executable file not found"));
   EXPECT_THAT(lines->back().string("/time"), testing::MatchesRegex("[0-9T:.-]+Z"));
   EXPECT_THAT(result.err, HasSubstr("executable file not found"));
+  // The system's reasons in the spelling that engines know.
+  set("/process/args", R"(["/etc"])");
+  store_config();
+  EXPECT_THAT(runtime({"create", "--bundle", path("bundle"), id()}).err, HasSubstr("permission denied"));
   result = runtime({"--log", path("log.text"), "state", "none"});
   EXPECT_THAT(read_file(path("log.text")).value_or(""), testing::MatchesRegex("time=\"[^\"]*\" level=error msg=\"container 'none' does not exist\"\n"));
   for (const char* command : {"create", "start", "state", "kill", "delete", "exec", "pause", "resume", "ps", "update", "events"})

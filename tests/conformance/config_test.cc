@@ -308,7 +308,7 @@ TEST_F(Conformance, ExitCodeIsTheProcesss) {
   set("/process/args/0", "\"/missing\"");
   auto result = run();
   EXPECT_NE(result.code, 0);
-  EXPECT_THAT(result.err, HasSubstr("o such file or directory"));
+  EXPECT_THAT(result.err, HasSubstr("no such file or directory"));
 }
 
 }  // namespace
