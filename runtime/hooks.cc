@@ -63,7 +63,15 @@ Result<Spawned> spawn(const oci::Hook& hook, const std::string& state) {
   auto argv = pointers(args);
   auto envp = pointers(env);
   pid_t pid = -1;
-  int err = ::posix_spawn(&pid, hook.path.c_str(), &actions, nullptr, argv.data(), envp.data());
+  // Who runs us may have blocked signals to read them from a descriptor; a hook is not to inherit that.
+  posix_spawnattr_t attributes{};
+  ::posix_spawnattr_init(&attributes);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::posix_spawnattr_setsigmask(&attributes, &none);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  int err = ::posix_spawn(&pid, hook.path.c_str(), &actions, &attributes, argv.data(), envp.data());
+  ::posix_spawnattr_destroy(&attributes);
   ::posix_spawn_file_actions_destroy(&actions);
   if (err != 0) return fail_errno(err, "cannot execute");
   return Spawned{VPS_TRY(PidFd::open(pid)), std::move(out_ours)};

@@ -1,5 +1,7 @@
 #include <unistd.h>
 
+#include <optional>
+
 #include "base/failpoint.h"
 #include "base/files.h"
 #include "base/units.h"
@@ -121,13 +123,15 @@ Result<int> run(Context& context, const Arguments& arguments) {
   request.on_seccomp_listener = [&](const PidFd& process, UniqueFd listener) {
     return send_seccomp_listener(spec, container.record(), process.pid(), true, listener.get());
   };
+  // Before the program runs: a signal that somebody sends on its first word is for it.
+  std::optional<Foreground> foreground;
+  if (!detach) foreground.emplace(VPS_TRY(Foreground::begin()));
   auto process = VPS_TRY(runtime::exec_in_container(std::move(request)));
   if (const auto* socket = arguments.value("pidfd-socket")) VPS_TRY_CTX("--pidfd-socket", hand_over(*socket, "pidfd", process.fd()));
   if (const auto* file = arguments.value("pid-file")) VPS_TRY_CTX("--pid-file", write_pid_file(*file, process.pid()));
   VPS_TRY(failpoint::hit("exec.started"));
   if (detach) return 0;
-  auto foreground = VPS_TRY(Foreground::begin());
-  return VPS_TRY(foreground.wait(process, std::move(console))).shell_code();
+  return VPS_TRY(foreground->wait(process, std::move(console))).shell_code();
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include <sys/prctl.h>
 
+#include <optional>
+
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "cli/oci/commands.h"
@@ -31,6 +33,9 @@ Result<int> run(Context& context, const Arguments& arguments) {
     return fail_errno(errno, "become a subreaper");
   auto creation = VPS_TRY(Creation::begin(context, std::move(options)));
   VPS_TRY(check_terminal(creation->spec().process->terminal, detach, console_socket));
+  // Before the program runs: a signal that somebody sends on its first word is for it. It has its own mask (init.cc).
+  std::optional<Foreground> foreground;
+  if (!detach) foreground.emplace(VPS_TRY(Foreground::begin()));
   VPS_TRY(creation->launcher().start());
   VPS_TRY(failpoint::hit("run.started"));
   VPS_TRY(run_poststart(creation->container(), creation->spec()));
@@ -38,8 +43,7 @@ Result<int> run(Context& context, const Arguments& arguments) {
     creation->keep();
     return 0;
   }
-  auto foreground = VPS_TRY(Foreground::begin());
-  auto status = VPS_TRY(foreground.wait(creation->launcher().process(), creation->take_console()));
+  auto status = VPS_TRY(foreground->wait(creation->launcher().process(), creation->take_console()));
   // Its destruction deletes the container.
   if (arguments.flag("keep")) creation->keep();
   return status.shell_code();
