@@ -16,6 +16,10 @@ std::string started_json(const Container& container) {
   return fmt::format(R"({{"pid":{},"state":"{}"}})", facts.status ? facts.status->pid : 0, state_name(facts.state));
 }
 
+bool holds_a_run(const OperationSlot::Holder& holder) {
+  return holder.kind == "start" || holder.kind == "stop" || holder.kind == "restart";
+}
+
 Result<> check_transition(const ContainerPtr& container, Transition transition) {
   std::scoped_lock lock(container->mutex);
   VPS_TRY(apply_transition(container->facts.state, transition));
@@ -189,6 +193,14 @@ Result<OperationPtr> Manager::destroy(const std::string& vps, bool force, Millis
     VPS_TRY(apply_transition(facts.state, Transition::kDestroy));
     return {};
   };
+  if (force && holds_a_run(container->slot.holder())) {
+    // As with a forced stop: what is under way is ended, and then it is our turn.
+    turn = std::max(turn, kCleanUpTurn);
+    services_.workers->post([=, this] {
+      if (auto killed = kill_vps(services_, monitor_, container); !killed)
+        log::warning("vps {}: {}", container->id, killed.error().to_string());
+    });
+  }
   return submit("destroy", container, turn, check, [=, this](Operation& operation, SlotLease&) -> Result<> {
     (void)monitor_.cancel_restart(container);
     if (is_running(container->state())) VPS_TRY(stop_vps(services_, monitor_, container, true, {}, operation));
@@ -225,8 +237,7 @@ Result<OperationPtr> Manager::start(const std::string& vps, StartOptions options
 
 Result<OperationPtr> Manager::stop(const std::string& vps, StopOptions options, Milliseconds turn) {
   auto container = VPS_TRY(find(vps));
-  auto holder = container->slot.holder();
-  if (options.force && (holder.kind == "stop" || holder.kind == "restart" || holder.kind == "start"))
+  if (options.force && holds_a_run(container->slot.holder()))
     // The harder request does not wait behind the softer one, it ends it.
     return run_unslotted("stop", container->id, [=, this](Operation& operation) -> Result<> {
       operation.progress("kill it", 20);

@@ -220,6 +220,18 @@ TEST_F(LifeTest, DestroyWithForceStopsFirst) {
   EXPECT_EQ(state("101"), "not_found");
 }
 
+TEST_F(LifeTest, DestroyWithForceEndsAStartThatHangs) {
+  create("101");
+  behave("101", "slow-start:50000");
+  auto slow = api_.post("/v1/containers/101/start");
+  ASSERT_EQ(slow.status, 202);
+  ASSERT_TRUE(comes_to("101", "starting"));
+  EXPECT_EQ(api_.del("/v1/containers/101").code(), "busy");
+  auto answer = api_.del("/v1/containers/101?force=1&wait=40");
+  EXPECT_EQ(answer.json["status"], "done") << answer.text;
+  EXPECT_EQ(state("101"), "not_found");
+}
+
 TEST_F(LifeTest, RestartIsOneOperation) {
   create("101", {}, true);
   auto before = show("101")["status"]["supervisorPid"].get<int>();

@@ -260,7 +260,7 @@ TEST_F(TemplatesTest, BuildsBusybox) {
   const std::string rootfs = store().rootfs_path("bb");
   for (const char* path : {"bin/sh", "sbin/init", "etc/inittab", "etc/passwd", "etc/hosts", "proc", "sys", "dev", "tmp", "run", "var"})
     EXPECT_TRUE(path_exists(rootfs + "/" + path)) << path;
-  EXPECT_THAT(read_file(rootfs + "/etc/inittab").value(), HasSubstr("::respawn:-/bin/sh"));
+  EXPECT_THAT(read_file(rootfs + "/etc/inittab").value(), HasSubstr("::respawn:/bin/cttyhack /bin/sh -l"));
   struct stat st{};
   ASSERT_EQ(::stat((rootfs + "/tmp").c_str(), &st), 0);
   EXPECT_EQ(st.st_mode & 07777, 01777u);
