@@ -16,6 +16,13 @@ std::string started_json(const Container& container) {
   return fmt::format(R"({{"pid":{},"state":"{}"}})", facts.status ? facts.status->pid : 0, state_name(facts.state));
 }
 
+// What vpsd does by itself after a run is short and nobody's: it is waited for, never reported as busy. So is a slot that has
+// become free in this moment.
+Milliseconds turn_behind_clean_up(const Container& container) {
+  auto held_by = container.slot.holder().kind;
+  return held_by == OperationSlot::kCleanUp || held_by.empty() ? kCleanUpTurn : Milliseconds(0);
+}
+
 bool holds_a_run(const OperationSlot::Holder& holder) {
   return holder.kind == "start" || holder.kind == "stop" || holder.kind == "restart";
 }
@@ -43,10 +50,7 @@ Result<OperationPtr> Manager::submit(const std::string& kind, const ContainerPtr
   const OperationSlot::Holder holder{operation->id(), kind};
   const bool now = container->slot.try_acquire(holder);
   if (!now && turn.count() == 0) {
-    // What vpsd does by itself after a run is short and nobody's: it is waited for, never reported as busy. So is a slot that
-    // has become free in this moment.
-    auto held_by = container->slot.holder().kind;
-    if (held_by == OperationSlot::kCleanUp || held_by.empty()) turn = kCleanUpTurn;
+    turn = turn_behind_clean_up(*container);
   }
   if (!now && turn.count() == 0) {
     auto busy = container->slot.busy_error();
@@ -298,6 +302,7 @@ namespace {
 Result<SlotLease> take_slot(Services& services, const ContainerPtr& container, const std::string& kind, Milliseconds turn) {
   const OperationSlot::Holder holder{"a request", kind};
   if (!container->slot.try_acquire(holder)) {
+    if (turn.count() == 0) turn = turn_behind_clean_up(*container);
     if (turn.count() == 0) return std::unexpected(container->slot.busy_error());
     VPS_TRY(container->slot.acquire(holder, std::chrono::steady_clock::now() + turn, services.shutdown.get_token()));
   }
