@@ -97,7 +97,7 @@ Result<> Monitor::run() {
     status_.error = begun.error();
     status_.has_error = true;
     clean_up();
-    changed();
+    last_word();
     return begun;
   }
   return loop_.run();
@@ -216,7 +216,7 @@ void Monitor::finish() {
   if (status_.phase != Phase::kFailed) status_.phase = Phase::kExited;
   console_.drain();
   clean_up();
-  changed();
+  last_word();
   console_.close_readers(fmt::format("the VPS has ended ({})", exit_reason_name(status_.reason)));
   // The processes of all sessions have ended with the VPS's pid namespace.
   while (!sessions_.empty()) {
@@ -235,7 +235,6 @@ void Monitor::clean_up() {
     auto removed = cgroups::Group::remove(*host_, plan_.cgroup_payload);
     if (!removed) log::warning("remove cgroup {}: {}", plan_.cgroup_payload, removed.error().to_string());
   }
-  (void)remove_file(plan_.socket);
   (void)remove_tree(plan_.host_dir);
   (void)remove_tree(plan_.host_dir + ".layers");
   auto hooks = fork_poststop(plan_);
@@ -381,6 +380,12 @@ void Monitor::look_at_pids_after(std::chrono::milliseconds delay) {
     // Where nothing announces further events, a group that has hit its limit once is looked at now and then.
     if (!pids_quiet_ && group_ && !group_->announces_refused_forks()) look_at_pids_after(delay);
   });
+}
+
+// A vpsd that comes back in this moment finds either somebody to ask or the end written down, never neither.
+void Monitor::last_word() {
+  changed();
+  (void)remove_file(plan_.socket);
 }
 
 void Monitor::add_incident(Incident incident) {

@@ -96,7 +96,8 @@ class Monitor {
   void add_incident(Incident incident);
   void finish();
   ExitReason exit_reason() const;
-  void changed();  // writes state.json and tells every control connection
+  void changed();
+  void last_word();  // writes state.json and tells every control connection
   void clean_up();
 
   Plan plan_;

@@ -51,8 +51,9 @@ TEST(LeakCheckTest, FindsProcessesAndChildren) {
   LeakScope scope{.root = dir.path()};
   auto before = take_snapshot(scope);
   ASSERT_TRUE(before);
-  auto process = Process::start({"sh", "-c", "read line", dir / "argument"});
+  auto process = Process::start({"sh", "-c", "echo it runs; read line", dir / "argument"});
   ASSERT_TRUE(process);
+  ASSERT_TRUE(process->read_until("it runs"));
   auto left = new_since(scope, *before);
   EXPECT_THAT(left, Contains(testing::AllOf(StartsWith("process: " + std::to_string(process->pid())), HasSubstr("read line"))));
   EXPECT_THAT(left, Contains(StartsWith("child: " + std::to_string(process->pid()))));

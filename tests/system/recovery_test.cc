@@ -73,7 +73,7 @@ TEST_F(RecoveryTest, AnExitWhileNobodyWatchedIsKnownLater) {
   ASSERT_TRUE(write_file_atomic(vpsd_->run_dir() + "/containers/101/host/go", ""));
   EXPECT_TRUE(eventually([&] {
     auto state = read_file(vpsd_->run_dir() + "/containers/101/state.json");
-    return state && state->find("17") != std::string::npos;
+    return state && state->find("\"code\": 17") != std::string::npos;
   }));
   restart_vpsd();
   EXPECT_TRUE(eventually([&] { return state_of("101") == "stopped"; }));

@@ -139,7 +139,7 @@ TEST_F(RequestsTest, AnotherTurnIsBusyOrWaits) {
   EXPECT_EQ(busy.status, 423) << busy.text;
   EXPECT_THAT(busy.text, HasSubstr(first.json["id"].get<std::string>()));
   EXPECT_EQ(api_.patch("/v1/containers/101", {{"set", {"onboot=true"}}}).code(), "busy");
-  EXPECT_EQ(api_.del("/v1/containers/101?force=1").code(), "busy");
+  EXPECT_EQ(api_.del("/v1/containers/101").code(), "busy");
   auto waited = api_.post("/v1/containers/101/stop?wait=60");
   EXPECT_EQ(waited.json["status"], "done") << waited.text;
   EXPECT_EQ(state("101"), "stopped");
