@@ -2,7 +2,7 @@
 """Runs ctest on a build tree and says, before ctest's own summary, which tests were skipped and why.
 
 usage: run-ctest.py --build DIR --label REGEX [--jobs N] [--regex REGEX]
-Exit code: ctest's; 1 when no test matched (a tier that runs nothing has not passed).
+What failed runs once more, alone; what passes then is named as unsteady. Exit code: ctest's of the last run; 1 when no test matched (a tier that runs nothing has not passed).
 """
 import argparse
 import collections
@@ -14,6 +14,8 @@ import xml.etree.ElementTree
 
 SUMMARY = re.compile(r"^\d+% tests passed")
 GUEST_SKIP = re.compile(r"^skipped in the guest: (\S+): (.*)$", re.M)  # tests/vm/run.py
+SANITIZER = re.compile(r"(Address|Thread|Leak|UndefinedBehavior)Sanitizer|runtime error: ")
+MANY = 10  # more failures than these are no accident of timing
 SKIP_REASON = re.compile(r"^\S+:\d+: Skipped\n(.*?)(?=\n\n|\n\[|\Z)", re.M | re.S)
 
 
@@ -47,23 +49,17 @@ def print_skips(skips):
         print(f"  {reason}: {shown}")
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", required=True)
-    parser.add_argument("--label", default="")
-    parser.add_argument("--regex", default="")
-    parser.add_argument("--jobs", default=str(os.cpu_count() or 1))
-    options = parser.parse_args()
+def failed(junit_path):
+    """{test: output} of the tests that failed."""
+    try:
+        suite = xml.etree.ElementTree.parse(junit_path).getroot()
+    except (OSError, xml.etree.ElementTree.ParseError):
+        return {}
+    return {case.get("name"): case.findtext("system-out") or "" for case in suite.iter("testcase") if case.get("status") == "fail"}
 
-    junit = os.path.abspath(os.path.join(options.build, "ctest-results.xml"))
-    if os.path.exists(junit):
-        os.unlink(junit)
-    command = ["ctest", "--test-dir", options.build, "--output-on-failure", "--no-tests=error", "-j", options.jobs,
-               "--output-junit", junit, "--test-output-size-passed", "65536"]
-    if options.label:
-        command += ["-L", options.label]
-    if options.regex:
-        command += ["-R", options.regex]
+
+def run(command):
+    """Runs ctest, prints what is worth reading; (exit code, the lines of its summary)."""
     summary = []
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           errors="replace", bufsize=1) as ctest:
@@ -74,8 +70,44 @@ def main():
             elif not re.match(r"^ *(Start +\d+:|\d+/\d+ Test +#\d+: .* Passed )", line):
                 sys.stdout.write(line)
                 sys.stdout.flush()
-        code = ctest.wait()
-    print_skips(skipped(junit))
+        return ctest.wait(), summary
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--label", default="")
+    parser.add_argument("--regex", default="")
+    parser.add_argument("--jobs", default=str(os.cpu_count() or 1))
+    options = parser.parse_args()
+
+    def ctest(junit, *more):
+        if os.path.exists(junit):
+            os.unlink(junit)
+        return run(["ctest", "--test-dir", options.build, "--output-on-failure", "--no-tests=error", "--output-junit", junit,
+                    "--test-output-size-passed", "65536", "--test-output-size-failed", "262144", *more])
+
+    chosen = []
+    if options.label:
+        chosen += ["-L", options.label]
+    if options.regex:
+        chosen += ["-R", options.regex]
+    junit = os.path.abspath(os.path.join(options.build, "ctest-results.xml"))
+    code, summary = ctest(junit, "-j", options.jobs, *chosen)
+    skips = skipped(junit)
+    first = failed(junit)
+    # What fails beside others may have met a loaded machine: it gets one more run, alone, and is named whatever comes of it. What a
+    # sanitizer has found is a fault however often it shows.
+    if code != 0 and 0 < len(first) <= MANY and not any(SANITIZER.search(output) for output in first.values()):
+        print(f"\n{len(first)} failed; once more, one at a time:")
+        again = os.path.abspath(os.path.join(options.build, "ctest-again.xml"))
+        code, second_summary = ctest(again, "-j", "1", "--rerun-failed", *chosen)
+        unsteady = sorted(set(first) - set(failed(again)))
+        print(f"\n{len(unsteady)} unsteady tests, failed first and passed alone" + (": " + ", ".join(unsteady) if unsteady else ""))
+        # The first summary holds the counts and times of all; what it says of failures has been run again.
+        cut = next((i for i, line in enumerate(summary) if line.startswith("The following tests FAILED")), len(summary))
+        summary = summary[1:cut] + second_summary
+    print_skips(skips)
     sys.stdout.write("".join(summary))
     return code
 

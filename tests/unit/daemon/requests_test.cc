@@ -227,6 +227,7 @@ TEST_F(RequestsTest, StopEndsFollowersAndWaiters) {
   auto first = api_.post("/v1/containers/101/start");
   auto waiter = api_.dial();
   ApiClient::send(waiter, "GET", "/v1/operations/" + first.json["id"].get<std::string>() + "?wait=3600", "");
+  ASSERT_TRUE(eventually([&] { return path_exists(paths("101").run_state); })) << "only what has been launched goes on";
   daemon_->stop();
   while (ApiClient::receive(follower, &text)) {
   }
