@@ -1,0 +1,36 @@
+// Telling neighbours who has an address, and asking them: gratuitous ARP (RFC 5227), unsolicited neighbour advertisements and
+// duplicate address probes (RFC 4862), by raw packets on a link of the calling thread's namespace. Needs CAP_NET_RAW.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/ip.h"
+
+namespace vps::netns {
+
+// The frames, pure: for tests, and for whoever sends them on a socket of their own.
+std::string gratuitous_arp(const MacAddress& mac, const IpAddress& address);
+std::string unsolicited_advertisement(const MacAddress& mac, const IpAddress& address, bool router);
+std::string arp_probe(const MacAddress& mac, const IpAddress& address);
+std::string duplicate_solicitation(const MacAddress& mac, const IpAddress& address);
+// The MAC of a station that claims `address` in this frame; nullopt where it does not.
+std::optional<MacAddress> claims(std::string_view frame, const IpAddress& address);
+
+// Says on `link` that `mac` (nullopt: the link's own, as on an uplink that answers for a VPS) has these addresses.
+Result<> announce(const std::string& link, std::optional<MacAddress> mac, std::span<const IpAddress> addresses);
+
+struct Claim {
+  IpAddress address;
+  MacAddress mac;
+};
+// Asks on `link` whether somebody has one of the addresses already, and waits for an answer until `deadline` has passed. Our own
+// links' answers do not count: `ours` are the MACs to ignore. Returns as soon as every address is claimed.
+Result<std::vector<Claim>> probe(const std::string& link, std::span<const IpAddress> addresses, std::chrono::milliseconds deadline,
+                                 std::span<const MacAddress> ours = {});
+
+}  // namespace vps::netns
