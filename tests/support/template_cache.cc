@@ -5,12 +5,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
+#include <string_view>
 
 #include "base/files.h"
 #include "storage/templates.h"
+#include "tests/support/command.h"
 
 namespace vps::test {
 namespace {
@@ -44,6 +48,32 @@ Result<> link_level(int from, int to, const std::string& path) {
   return {};
 }
 
+// Trees that no recipe of ours makes: Debian with another init, made by mmdebstrap from the host's own sources.
+struct ForeignTree {
+  std::string_view name, packages;
+};
+constexpr ForeignTree kForeignTrees[] = {
+    {"sysvinit", "sysvinit-core,sysv-rc,initscripts,mount,procps"},
+    {"openrc", "openrc,initscripts,mount,procps"},
+};
+
+Result<> build(storage::TemplateStore& store, const std::string& name, const std::string& directory) {
+  auto progress = [](std::string_view, int) { return true; };
+  const auto* tree = std::ranges::find(kForeignTrees, name, &ForeignTree::name);
+  if (tree == std::end(kForeignTrees)) {
+    (void)VPS_TRY(store.build(name, name, progress));
+    return {};
+  }
+  std::string archive = directory + "/" + name + ".tar";
+  CommandOptions options;
+  options.timeout = std::chrono::minutes(15);
+  auto made = VPS_TRY(run({"mmdebstrap", "--quiet", "--variant=essential", fmt::format("--include={}", tree->packages), "bookworm", archive}, options));
+  auto imported = made.code == 0 ? store.import(name, archive, progress) : fail(Code::kFailed, "{}", made.describe());
+  ::unlink(archive.c_str());
+  if (!imported) return std::unexpected(std::move(imported).error());
+  return {};
+}
+
 }  // namespace
 
 std::string TemplateCache::default_directory() {
@@ -67,7 +97,7 @@ Result<std::string> TemplateCache::ensure(const std::string& recipe) const {
   if (store.get(recipe)) return path;
   auto lock = VPS_TRY(lock_file(directory_ + "/" + recipe + ".lock", true));
   if (store.get(recipe)) return path;  // built while we waited
-  (void)VPS_TRY_CTX("build template " + recipe, store.build(recipe, recipe, [](std::string_view, int) { return true; }));
+  VPS_TRY_CTX("build template " + recipe, build(store, recipe, directory_));
   return path;
 }
 

@@ -14,7 +14,8 @@ class TemplateCache {
   explicit TemplateCache(std::string directory) : directory_(std::move(directory)) {}
   static std::string default_directory();
 
-  // Path of the cached template "busybox" or "debian-12" (a directory with template.json and rootfs/), built when missing.
+  // Path of the cached template (a directory with template.json and rootfs/), built when missing: a recipe of ours ("busybox",
+  // "debian-12"), or a Debian with another init ("sysvinit", "openrc").
   Result<std::string> ensure(const std::string& recipe) const;
   // ensure(), then a copy by hard links as <templates>/<recipe>.
   Result<> place(const std::string& recipe, const std::string& templates) const;
