@@ -2,8 +2,8 @@
 # that clones; vpsctl is a client and must hold nothing that does work. vps-supervise, which must have launch code, shows that
 # the names looked for are right.
 # cmake -D NM=nm -D VPSD=FILE -D SUPERVISE=FILE -D VPSCTL=FILE -P link_map.cmake
-# Mangled: namespaces::clone_process, runtime::Launcher::*, runtime::exec_in_container of namespace vps.
-set(launch_code "_ZNK?3vps(10namespaces13clone_process|7runtime8Launcher|7runtime17exec_in_container)")
+# Mangled: namespaces::clone_process, netns::open_socket_inside, runtime::Launcher::*, runtime::exec_in_container of namespace vps.
+set(launch_code "_ZNK?3vps(10namespaces13clone_process|5netns18open_socket_inside|7runtime8Launcher|7runtime17exec_in_container)")
 set(mechanisms "_ZNK?3vps(7cgroups|10namespaces|5netns|7storage|7runtime|6daemon)")
 
 foreach(program VPSD SUPERVISE VPSCTL)

@@ -1,0 +1,12 @@
+// The steps at which tests make a network or a port fail or die (base/failpoint.h), in their order.
+#pragma once
+
+#include <string_view>
+
+namespace vps::netns {
+
+inline constexpr std::string_view kNetworkSteps[] = {"net.bridge", "net.bridge-marked", "net.addresses", "net.forwarding", "net.uplinks"};
+inline constexpr std::string_view kPortSteps[] = {"port.enter",  "port.record", "port.link",    "port.host-routes", "port.proxies",
+                                                  "port.rates",  "port.inside", "port.announce"};
+
+}  // namespace vps::netns

@@ -1,0 +1,99 @@
+#include "netns/port.h"
+
+#include <fmt/core.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/files.h"
+#include "netns/host_end.h"
+#include "netns/link_messages.h"
+
+namespace vps::netns {
+namespace {
+
+// What is asked to go and is not there has gone.
+bool gone(const Error& error) { return error.err() == ENODEV || error.err() == ENOENT || error.err() == ESRCH || error.err() == ENXIO; }
+
+Result<> detach(const Host& host, const net::VpsPlan& plan, bool links_too) {
+  auto socket = VPS_TRY(Socket::open());
+  Result<> first;
+  for (const auto& port : plan.ports) {
+    auto done = remove_proxies(socket, port);
+    if (done && links_too && has_host_end(port)) done = delete_host_end(host, socket, plan.id, port);
+    // One that cannot be taken away must not keep the others.
+    if (!done && first) first = std::unexpected(std::move(done).error().wrap(fmt::format("detach {} of {}", port.guest_link, plan.id)));
+  }
+  return first;
+}
+
+}  // namespace
+
+std::string port_marker(const Host& host, const std::string& id) { return marker(host, "port", id); }
+
+bool is_ours(const Host& host, const std::string& id, const net::PortPlan& port, const Link& link) {
+  if (link.kind != "veth") return false;
+  return link.alias == port_marker(host, id) || (link.alias.empty() && link.mac == host_mac_of(port));
+}
+
+Result<> delete_host_end(const Host& host, Socket& socket, const std::string& id, const net::PortPlan& port) {
+  auto link = VPS_TRY(find_link(socket, port.host_link));
+  if (!link) return {};
+  if (!is_ours(host, id, port, *link))
+    return fail(Code::kExists, "there is a network link {} that was not made for this VPS ({}{}); it is left alone", port.host_link,
+                link->kind.empty() ? "a device" : "kind " + link->kind, link->alias.empty() ? "" : ", alias " + link->alias);
+  auto deleted = socket.run(delete_link(link->index, port.host_link));
+  if (!deleted && !gone(deleted.error())) return deleted;
+  return {};
+}
+
+std::vector<IpAddress> proxied(const net::PortPlan& port) {
+  std::vector<IpAddress> addresses;
+  if (port.mode != net::Mode::kRouted) return addresses;
+  for (const auto& prefix : port.routed)
+    if (prefix.single()) addresses.push_back(prefix.address);
+  return addresses;
+}
+
+Result<> remove_proxies(Socket& socket, const net::PortPlan& port) {
+  auto addresses = proxied(port);
+  if (addresses.empty()) return {};
+  for (const auto& name : port.uplinks) {
+    auto uplink = VPS_TRY(find_link(socket, name));
+    if (!uplink) continue;
+    for (const auto& address : addresses)
+      if (auto removed = socket.run(remove_proxy(uplink->index, name, address)); !removed && !gone(removed.error())) return removed;
+  }
+  return {};
+}
+
+bool has_ipv6(const Host& host) { return path_exists(host.proc_root + "/sys/net/ipv6"); }
+
+Result<> detach_ports(const Host& host, const net::VpsPlan& plan) { return detach(host, plan, true); }
+Result<> release_ports(const Host& host, const net::VpsPlan& plan) { return detach(host, plan, false); }
+
+Result<std::vector<std::string>> sweep_orphans(const Host& host) {
+  auto socket = VPS_TRY(Socket::open());
+  std::vector<std::string> removed;
+  for (Family family : {Family::kV4, Family::kV6}) {
+    if (family == Family::kV6 && !has_ipv6(host)) continue;
+    // The proxies first: a port that is being made has its route before its proxy.
+    auto answered = VPS_TRY(proxies(socket, family));
+    auto routed = VPS_TRY(routes(socket, family));
+    for (const auto& proxy : answered) {
+      if (proxy.protocol != kOurProtocol) continue;
+      bool used = std::ranges::any_of(routed, [&](const RouteEntry& route) {
+        return route.protocol == kOurProtocol && route.destination == host_prefix(proxy.address);
+      });
+      if (used) continue;
+      auto done = socket.run(remove_proxy(proxy.link, std::to_string(proxy.link), proxy.address));
+      if (!done && !gone(done.error())) return std::unexpected(std::move(done).error());
+      if (done) removed.push_back(fmt::format("the host no longer answers for {}, which no VPS has", format_ip(proxy.address)));
+    }
+  }
+  return removed;
+}
+
+}  // namespace vps::netns

@@ -1,0 +1,365 @@
+// Networks and ports on a real kernel, in namespaces of the test's own: made, reachable, given back, gone.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "netns/attach.h"
+#include "netns/dump.h"
+#include "netns/link_messages.h"
+#include "netns/network.h"
+#include "netns/port.h"
+#include "tests/support/command.h"
+#include "tests/support/net_lab.h"
+#include "tests/support/temp_dir.h"
+
+namespace vps::netns {
+namespace {
+
+using test::Namespace;
+using testing::Contains;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+Prefix prefix(const char* text) { return *parse_prefix(text); }
+IpAddress ip(const char* text) { return *parse_ip(text); }
+MacAddress mac(unsigned last) { return {{2, 0, 0, 0, static_cast<std::uint8_t>(last >> 8), static_cast<std::uint8_t>(last)}}; }
+
+// internet (198.51.100.1, 2001:db8:1::1) -- uplink eth0 of the host (198.51.100.2, 2001:db8:1::2)
+class NetPorts : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!test::may_make_namespaces()) GTEST_SKIP() << "needs the right to make network namespaces";
+    where_.installation = "test";
+    where_.run_dir = dir_ / "net";
+    test::wire(host_, "eth0", {"198.51.100.2/24", "2001:db8:1::2/64"}, internet_, "eth0", {"198.51.100.1/24", "2001:db8:1::1/64"});
+    test::add_route(host_, "0.0.0.0/0", "198.51.100.1", "eth0");
+    test::add_route(host_, "::/0", "2001:db8:1::1", "eth0");
+  }
+
+  static net::NetworkPlan bridge_network() {
+    net::NetworkPlan plan;
+    plan.name = "default";
+    plan.bridge = "vbr-default";
+    plan.gateways = {prefix("10.77.0.1/24"), prefix("fd77::1/64")};
+    plan.subnets = {prefix("10.77.0.0/24"), prefix("fd77::/64")};
+    return plan;
+  }
+  static net::PortPlan bridge_port(unsigned number) {
+    net::PortPlan port;
+    port.network = "default";
+    port.host_link = fmt::format("v{}.0", number);
+    port.guest_link = "eth0";
+    port.mac = mac(number);
+    port.bridge = "vbr-default";
+    port.addresses = {prefix(fmt::format("10.77.0.{}/24", number).c_str()), prefix(fmt::format("fd77::{}/64", number).c_str())};
+    port.routes = {{prefix("0.0.0.0/0"), ip("10.77.0.1"), false}, {prefix("::/0"), ip("fd77::1"), false}};
+    return port;
+  }
+  static net::NetworkPlan routed_network() {
+    net::NetworkPlan plan;
+    plan.name = "public";
+    plan.mode = net::Mode::kRouted;
+    plan.subnets = {prefix("198.51.100.0/24"), prefix("2001:db8:1::/64")};
+    plan.uplinks = {"eth0"};
+    return plan;
+  }
+  static net::PortPlan routed_port(unsigned number) {
+    net::PortPlan port;
+    port.mode = net::Mode::kRouted;
+    port.network = "public";
+    port.host_link = fmt::format("v{}.0", number);
+    port.guest_link = "venet0";
+    port.mac = mac(number);
+    port.uplinks = {"eth0"};
+    port.addresses = {prefix(fmt::format("198.51.100.{}/32", number).c_str()), prefix(fmt::format("2001:db8:1::{}/128", number).c_str())};
+    port.routed = port.addresses;
+    port.routes = {{prefix("0.0.0.0/0"), ip("169.254.1.1"), true}, {prefix("::/0"), ip("fe80::1"), false}};
+    return port;
+  }
+  static net::VpsPlan vps(const std::string& id, net::PortPlan port) {
+    net::VpsPlan plan;
+    plan.id = id;
+    plan.ports = {std::move(port)};
+    return plan;
+  }
+
+  void network(const net::NetworkPlan& plan) {
+    auto made = host_.in([&] { return ensure_network(where_, plan); });
+    ASSERT_TRUE(made) << made.error().to_string();
+  }
+  auto try_attach(const net::VpsPlan& plan, const Namespace& guest) {
+    return host_.in([&] { return attach_ports(where_, plan, guest.fd()); });
+  }
+  void attach(const net::VpsPlan& plan, const Namespace& guest) {
+    auto made = try_attach(plan, guest);
+    ASSERT_TRUE(made) << made.error().to_string();
+  }
+  static std::vector<Link> all_links(const Namespace& ns) {
+    return ns.in([] {
+      auto socket = *Socket::open();
+      return *links(socket);
+    });
+  }
+  static std::vector<std::string> link_names(const Namespace& ns) {
+    std::vector<std::string> names;
+    for (const auto& link : all_links(ns)) names.push_back(link.name);
+    std::ranges::sort(names);
+    return names;
+  }
+  static std::optional<Link> link(const Namespace& ns, const std::string& name) {
+    return ns.in([&] {
+      auto socket = *Socket::open();
+      return *find_link(socket, name);
+    });
+  }
+  // Everything of the host that ports and networks add to, as text.
+  std::vector<std::string> picture() {
+    return host_.in([&] {
+      std::vector<std::string> lines;
+      auto socket = *Socket::open();
+      auto note = [&](const auto& list, auto&& text) {
+        for (const auto& each : *list) lines.push_back(text(each));
+      };
+      note(links(socket), [](const Link& each) { return "link " + each.name + " " + each.alias; });
+      note(addresses(socket), [](const Address& each) { return "address " + format_prefix(each.prefix); });
+      for (Family family : {Family::kV4, Family::kV6}) {
+        note(routes(socket, family), [](const RouteEntry& each) { return fmt::format("route {} {}", format_prefix(each.destination), each.table); });
+        note(proxies(socket, family), [](const Neighbour& each) { return "proxy " + format_ip(each.address); });
+      }
+      // What the kernel makes by itself comes when it comes: link-local addresses with the carrier, entries of the local table later.
+      std::erase_if(lines, [](const std::string& line) {
+        return line.find(" fe80:") != line.npos || line.find(" ff00:") != line.npos || line.ends_with(" 255");
+      });
+      std::ranges::sort(lines);
+      return lines;
+    });
+  }
+
+  test::TempDir dir_;
+  Host where_;
+  Namespace host_ = Namespace::make(), internet_ = Namespace::make();
+};
+
+TEST_F(NetPorts, BridgedVpsesReachTheirGatewayAndEachOther) {
+  network(bridge_network());
+  auto one = Namespace::make(), two = Namespace::make();
+  attach(vps("101", bridge_port(101)), one);
+  attach(vps("102", bridge_port(102)), two);
+  EXPECT_TRUE(test::exchange(one, host_, "10.77.0.1"));
+  EXPECT_TRUE(test::exchange(one, host_, "fd77::1"));
+  EXPECT_EQ(test::exchange(one, two, "10.77.0.102"), ip("10.77.0.101"));
+  EXPECT_EQ(test::exchange(one, two, "fd77::102"), ip("fd77::101"));
+  EXPECT_TRUE(test::exchange(host_, two, "10.77.0.102"));
+  // To the uplink through the host: the internet knows the way back here.
+  test::add_route(internet_, "10.77.0.0/24", "198.51.100.2", "eth0");
+  test::add_route(internet_, "fd77::/64", "2001:db8:1::2", "eth0");
+  EXPECT_EQ(test::exchange(one, internet_, "198.51.100.1"), ip("10.77.0.101"));
+  EXPECT_EQ(test::exchange(one, internet_, "2001:db8:1::1"), ip("fd77::101"));
+  EXPECT_TRUE(test::exchange(internet_, two, "fd77::102"));
+
+  auto host_end = link(host_, "v101.0");
+  ASSERT_TRUE(host_end);
+  EXPECT_EQ(host_end->alias, "vpsd:test:port:101");
+  auto guest_end = link(one, "eth0");
+  ASSERT_TRUE(guest_end);
+  EXPECT_EQ(guest_end->mac, mac(101));
+}
+
+TEST_F(NetPorts, IsolatedPortsReachTheGatewayOnly) {
+  network(bridge_network());
+  auto one = Namespace::make(), two = Namespace::make();
+  for (auto [number, guest] : {std::pair(101u, &one), {102u, &two}}) {
+    auto port = bridge_port(number);
+    port.isolated = true;
+    attach(vps(std::to_string(number), port), *guest);
+  }
+  EXPECT_TRUE(link(host_, "v101.0")->isolated);
+  EXPECT_TRUE(test::exchange(one, host_, "10.77.0.1"));
+  EXPECT_TRUE(test::exchange(two, host_, "fd77::1"));
+  EXPECT_FALSE(test::exchange(one, two, "10.77.0.102", std::chrono::seconds(1)));
+  EXPECT_FALSE(test::exchange(one, two, "fd77::102", std::chrono::seconds(1)));
+}
+
+TEST_F(NetPorts, RoutedVpsesAreReachedFromTheUplink) {
+  network(routed_network());
+  auto one = Namespace::make(), two = Namespace::make();
+  attach(vps("101", routed_port(101)), one);
+  attach(vps("102", routed_port(102)), two);
+  EXPECT_EQ(test::exchange(internet_, one, "198.51.100.101"), ip("198.51.100.1"));
+  EXPECT_EQ(test::exchange(internet_, one, "2001:db8:1::101"), ip("2001:db8:1::1"));
+  EXPECT_EQ(test::exchange(two, internet_, "198.51.100.1"), ip("198.51.100.102"));
+  EXPECT_EQ(test::exchange(two, internet_, "2001:db8:1::1"), ip("2001:db8:1::102"));
+  EXPECT_EQ(test::exchange(one, two, "198.51.100.102"), ip("198.51.100.101"));
+  EXPECT_EQ(test::exchange(one, two, "2001:db8:1::102"), ip("2001:db8:1::101"));
+  EXPECT_TRUE(test::exchange(host_, one, "198.51.100.101"));
+  EXPECT_TRUE(test::exchange(host_, one, "2001:db8:1::101"));
+}
+
+TEST_F(NetPorts, ANamespaceThatDiesTakesItsPortAlong) {
+  network(bridge_network());
+  network(routed_network());
+  auto before = picture();
+  auto plan = vps("101", bridge_port(101));
+  plan.ports.push_back(routed_port(150));
+  {
+    auto guest = Namespace::make();
+    attach(plan, guest);
+    EXPECT_TRUE(link(host_, "v101.0"));
+    EXPECT_THAT(picture(), Contains("proxy 198.51.100.150"));
+  }
+  auto released = host_.in([&] { return release_ports(where_, plan); });
+  EXPECT_TRUE(released) << released.error().to_string();
+  EXPECT_TRUE(test::eventually([&] { return picture() == before; })) << testing::PrintToString(picture());
+  EXPECT_TRUE(host_.in([&] { return detach_ports(where_, plan); }));
+}
+
+TEST_F(NetPorts, DetachingTakesEverythingAwayAndMayBeRepeated) {
+  network(bridge_network());
+  network(routed_network());
+  auto before = picture();
+  auto plan = vps("101", bridge_port(101));
+  plan.ports.push_back(routed_port(150));
+  auto guest = Namespace::make();
+  attach(plan, guest);
+  for (int time = 0; time < 2; ++time) {
+    auto detached = host_.in([&] { return detach_ports(where_, plan); });
+    EXPECT_TRUE(detached) << detached.error().to_string();
+  }
+  EXPECT_EQ(picture(), before);
+  EXPECT_THAT(link_names(guest), testing::ElementsAre("lo"));
+}
+
+TEST_F(NetPorts, AForeignBridgeIsNeverTakenOver) {
+  host_.within([&] {
+    auto plan = bridge_network();
+    ASSERT_TRUE(Socket::open()->run(create_bridge(plan, mac(1))));
+  });
+  auto before = picture();
+  auto made = host_.in([&] { return ensure_network(where_, bridge_network()); });
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code(), Code::kExists);
+  EXPECT_THAT(made.error().to_string(), HasSubstr("vbr-default"));
+  EXPECT_TRUE(host_.in([&] { return remove_network(where_, bridge_network()); }));
+  EXPECT_EQ(picture(), before);
+}
+
+TEST_F(NetPorts, UplinksAndBridgesThatAreNotThereAreNamed) {
+  auto plan = routed_network();
+  plan.uplinks = {"eth7"};
+  auto made = host_.in([&] { return ensure_network(where_, plan); });
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code(), Code::kNotFound);
+  EXPECT_THAT(made.error().to_string(), HasSubstr("eth7"));
+
+  auto before = picture();
+  auto guest = Namespace::make();
+  auto attached = try_attach(vps("101", bridge_port(101)), guest);
+  ASSERT_FALSE(attached);
+  EXPECT_EQ(attached.error().code(), Code::kNotFound);
+  EXPECT_THAT(attached.error().to_string(), HasSubstr("vbr-default"));
+  EXPECT_EQ(picture(), before);
+}
+
+TEST_F(NetPorts, AnAddressThatIsRoutedElsewhereIsRefusedAndNothingStays) {
+  network(routed_network());
+  auto one = Namespace::make(), two = Namespace::make();
+  attach(vps("101", routed_port(101)), one);
+  auto before = picture();
+  auto port = routed_port(101);
+  port.host_link = "v102.0";
+  port.mac = mac(102);
+  auto second = try_attach(vps("102", port), two);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code(), Code::kExists);
+  EXPECT_THAT(second.error().to_string(), HasSubstr("198.51.100.101/32"));
+  EXPECT_EQ(picture(), before);
+}
+
+TEST_F(NetPorts, ARunThatHasEndedIsReplacedAForeignLinkIsNot) {
+  network(bridge_network());
+  auto plan = vps("101", bridge_port(101));
+  auto old = Namespace::make(), fresh = Namespace::make();
+  attach(plan, old);
+  attach(plan, fresh);
+  EXPECT_THAT(link_names(old), testing::ElementsAre("lo"));
+  EXPECT_TRUE(test::exchange(fresh, host_, "10.77.0.1"));
+
+  auto other = try_attach(vps("999", bridge_port(101)), old);
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code(), Code::kExists);
+  EXPECT_TRUE(test::exchange(fresh, host_, "10.77.0.1"));
+  EXPECT_FALSE(host_.in([&] { return detach_ports(where_, vps("999", bridge_port(101))); }));
+  EXPECT_TRUE(link(host_, "v101.0"));
+}
+
+TEST_F(NetPorts, ANetworkIsMadeAgainWithoutAChangeAndFollowsItsPlan) {
+  network(bridge_network());
+  auto first = picture();
+  auto index = link(host_, "vbr-default")->index;
+  auto again = host_.in([&] { return ensure_network(where_, bridge_network()); });
+  ASSERT_TRUE(again);
+  EXPECT_FALSE(again->created);
+  EXPECT_THAT(again->changed, IsEmpty());
+  EXPECT_EQ(picture(), first);
+  auto plan = bridge_network();
+  plan.mtu = 1400;
+  plan.gateways = {prefix("10.77.0.254/24"), prefix("fd77::1/64")};
+  network(plan);
+  EXPECT_EQ(link(host_, "vbr-default")->mtu, 1400u);
+  EXPECT_EQ(link(host_, "vbr-default")->index, index);
+  EXPECT_THAT(picture(), Contains("address 10.77.0.254/24"));
+  EXPECT_THAT(picture(), testing::Not(Contains("address 10.77.0.1/24")));
+  auto mac_before = link(host_, "vbr-default")->mac;
+  auto guest = Namespace::make();
+  attach(vps("101", bridge_port(101)), guest);
+  EXPECT_EQ(link(host_, "vbr-default")->mac, mac_before);
+  auto removed = host_.in([&] { return remove_network(where_, plan); });
+  ASSERT_FALSE(removed);
+  EXPECT_EQ(removed.error().code(), Code::kBusy);
+  ASSERT_TRUE(host_.in([&] { return detach_ports(where_, vps("101", bridge_port(101))); }));
+  EXPECT_TRUE(host_.in([&] { return remove_network(where_, plan); }));
+  EXPECT_FALSE(link(host_, "vbr-default"));
+}
+
+TEST_F(NetPorts, ForwardingKeepsTheHostListeningToItsRouter) {
+  ASSERT_EQ(host_.sysctl("ipv6/conf/eth0/accept_ra"), "1");
+  ASSERT_EQ(host_.sysctl("ipv6/conf/all/forwarding"), "0");
+  network(bridge_network());
+  EXPECT_EQ(host_.sysctl("ipv6/conf/eth0/accept_ra"), "2");
+  EXPECT_EQ(host_.sysctl("ipv6/conf/all/forwarding"), "1");
+  EXPECT_EQ(host_.sysctl("ipv4/ip_forward"), "1");
+  EXPECT_EQ(host_.sysctl("ipv6/conf/vbr-default/accept_ra"), "0");
+}
+
+TEST_F(NetPorts, WhatUplinksWereToldIsRestoredByTheLastNetworkAndNeverOverOthers) {
+  auto one = routed_network(), two = routed_network();
+  two.name = "second";
+  network(one);
+  network(two);
+  EXPECT_EQ(host_.sysctl("ipv6/conf/eth0/proxy_ndp"), "1");
+  EXPECT_EQ(host_.sysctl("ipv4/neigh/eth0/proxy_delay"), "0");
+  ASSERT_TRUE(host_.in([&] { return remove_network(where_, one); }));
+  EXPECT_EQ(host_.sysctl("ipv6/conf/eth0/proxy_ndp"), "1");
+  host_.set_sysctl("ipv4/neigh/eth0/proxy_delay", "40");
+  ASSERT_TRUE(host_.in([&] { return remove_network(where_, two); }));
+  EXPECT_EQ(host_.sysctl("ipv6/conf/eth0/proxy_ndp"), "0");
+  EXPECT_EQ(host_.sysctl("ipv4/neigh/eth0/proxy_delay"), "40") << "somebody else's value";
+  EXPECT_THAT(*list_dir(where_.run_dir + "/sysctl"), IsEmpty());
+}
+
+TEST_F(NetPorts, OrphanedProxiesAreSwept) {
+  network(routed_network());
+  {
+    auto guest = Namespace::make();
+    attach(vps("101", routed_port(101)), guest);
+    EXPECT_THAT(*host_.in([&] { return sweep_orphans(where_); }), IsEmpty());
+  }
+  ASSERT_TRUE(test::eventually([&] { return !link(host_, "v101.0"); }));
+  EXPECT_THAT(picture(), Contains("proxy 198.51.100.101"));
+  EXPECT_THAT(*host_.in([&] { return sweep_orphans(where_); }), testing::SizeIs(2));
+  EXPECT_THAT(picture(), testing::Not(Contains(HasSubstr("proxy"))));
+}
+
+}  // namespace
+}  // namespace vps::netns
