@@ -11,6 +11,7 @@
 #include "cgroups/cgroup.h"
 #include "cgroups/shares.h"
 #include "daemon/failpoints.h"
+#include "daemon/limit_words.h"
 #include "storage/disk.h"
 
 namespace vps::daemon {
@@ -87,37 +88,6 @@ Result<oci::Resources> resources_of(const Services& services, const VpsPaths& pa
   auto compiled = VPS_TRY(compile_definition(services, paths, definition, ids));
   if (!compiled.spec.linux_ || !compiled.spec.linux_->resources) return oci::Resources();
   return std::move(*compiled.spec.linux_->resources);
-}
-
-std::vector<std::string> enforcement_warnings(const std::vector<cgroups::Enforcement>& limits) {
-  std::vector<std::string> warnings;
-  for (const auto& limit : limits) {
-    if (limit.kind == cgroups::Enforcement::Kind::kEnforced) continue;
-    warnings.push_back(fmt::format("{} = {} is {}: {}", definition_limit_name(limit.limit), limit.value,
-                                   limit.kind == cgroups::Enforcement::Kind::kUnavailable ? "not available on this host"
-                                                                                           : "accounted only",
-                                   limit.reason));
-  }
-  return warnings;
-}
-
-std::string_view definition_limit_name(std::string_view limit) {
-  if (limit == "cpu.quota") return "cpu.limit";
-  if (limit == "cpu.cpus") return "cpu.set";
-  if (limit == "memory.low") return "memory.guarantee";
-  return limit;
-}
-
-std::string enforcement_json(const cgroups::Enforcement& limit) {
-  std::string_view state = limit.kind == cgroups::Enforcement::Kind::kEnforced        ? "enforced"
-                           : limit.kind == cgroups::Enforcement::Kind::kAccountedOnly ? "accounted"
-                                                                                      : "unavailable";
-  nlohmann::json value{{"limit", definition_limit_name(limit.limit)},
-                       {"value", limit.value},
-                       {"state", state},
-                       {"file", limit.file},
-                       {"reason", limit.reason}};
-  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 oci::Resources with_lifted_limits(const oci::Resources& from, oci::Resources to, std::uint32_t cpus) {

@@ -33,11 +33,6 @@ Result<ChangeResult> change_vps(Services& services, const ContainerPtr& containe
 // present would leave the old value in the kernel. `cpus`: how many the host has. Pure.
 oci::Resources with_lifted_limits(const oci::Resources& from, oci::Resources to, std::uint32_t cpus);
 
-std::vector<std::string> enforcement_warnings(const std::vector<cgroups::Enforcement>& limits);
-// A limit's name as the definition has it: "cpu.quota" of the cgroup model is cpu.limit there.
-std::string_view definition_limit_name(std::string_view limit);
-std::string enforcement_json(const cgroups::Enforcement& limit);  // {limit,value,state,file,reason}
-
 // The definition as the next start would compile it. `init`: pid 1 of a definition that names none.
 Result<Compiled> compile_definition(const Services& services, const VpsPaths& paths, const Definition& definition, IdRange ids,
                                     const std::string& init = "/sbin/init");

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "daemon/failpoints.h"
+#include "daemon/limit_words.h"
 #include "storage/disk.h"
 
 namespace vps::daemon {

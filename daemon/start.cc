@@ -6,6 +6,7 @@
 #include "daemon/change.h"
 #include "daemon/failpoints.h"
 #include "daemon/lifecycle.h"
+#include "daemon/limit_words.h"
 #include "specs/oci/json.h"
 #include "specs/vps/definition_yaml.h"
 #include "storage/disk.h"

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "daemon/api/http.h"
+#include "daemon/limit_words.h"
 #include "daemon/restart_policy.h"
 
 namespace vps::daemon::api {
@@ -194,18 +195,15 @@ json describe_template(const storage::Template& info, const std::vector<std::str
 
 json describe_limits(const std::vector<cgroups::Enforcement>& limits) {
   json list = json::array();
-  for (const auto& limit : limits) list.push_back(json::parse(enforcement_json(limit)));
+  for (const auto& limit : in_definition_words(limits)) list.push_back(json::parse(enforcement_json(limit)));
   return list;
 }
 
 json describe_limits(const std::vector<std::string>& limits) {
-  json list = json::array();
+  std::vector<cgroups::Enforcement> known;
   for (const auto& limit : limits)
-    if (auto value = json::parse(limit, nullptr, false); value.is_object()) {
-      value["limit"] = definition_limit_name(value.value("limit", ""));
-      list.push_back(std::move(value));
-    }
-  return list;
+    if (auto parsed = parse_enforcement(limit)) known.push_back(std::move(*parsed));
+  return describe_limits(known);
 }
 
 json describe_changes(const ChangeResult& result) {
