@@ -33,12 +33,6 @@ Result<> save_active(const VpsPaths& paths, const Definition& definition) {
   return write_file_atomic(paths.run_dir + "/active.yaml", format_definition(definition), 0600);
 }
 
-std::string limits_json(const std::vector<cgroups::Enforcement>& limits) {
-  std::string text = "[";
-  for (const auto& limit : limits) text += (text.size() > 1 ? ",\n" : "") + enforcement_json(limit);
-  return text + "]";
-}
-
 }  // namespace
 
 Result<ChangeMode> change_mode_from_name(std::string_view name) {
@@ -197,7 +191,7 @@ Result<ChangeResult> change_vps(Services& services, const ContainerPtr& containe
   if (running && mode != ChangeMode::kSaved) {
     VPS_TRY(save_active(paths, active));
     undo.push("active definition", [&] { (void)save_active(paths, in_force(facts)); });
-    if (limits_change) VPS_TRY(write_file_atomic(paths.run_dir + "/limits.json", limits_json(result.limits), 0600));
+    if (limits_change) VPS_TRY(write_file_atomic(paths.run_dir + "/limits.json", format_limits(result.limits), 0600));
   }
   if (mode != ChangeMode::kLive) {
     VPS_TRY(write_file_atomic(paths.definition, format_definition(wanted)));

@@ -31,6 +31,17 @@ std::optional<std::uint64_t> size_of(std::string_view text) {
   return size ? std::optional(size->value) : std::nullopt;
 }
 
+Result<cgroups::Enforcement> read_limit(const nlohmann::json& value) {
+  auto text = [&](const char* key) {
+    auto found = value.find(key);
+    return found != value.end() && found->is_string() ? found->get<std::string>() : std::string();
+  };
+  if (!value.is_object()) return fail(Code::kFailed, "a limit's description is no object");
+  auto kind = std::ranges::find(kKinds, text("state"), [](Kind each) { return std::string(cgroups::kind_name(each)); });
+  if (kind == kKinds.end()) return fail(Code::kFailed, "a limit's state is '{}'", text("state"));
+  return cgroups::Enforcement{text("limit"), text("value"), *kind, text("file"), text("reason")};
+}
+
 }  // namespace
 
 std::vector<cgroups::Enforcement> in_definition_words(std::vector<cgroups::Enforcement> limits) {
@@ -71,16 +82,20 @@ std::string enforcement_json(const cgroups::Enforcement& limit) {
   return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-Result<cgroups::Enforcement> parse_enforcement(std::string_view json) {
-  auto value = nlohmann::json::parse(json, nullptr, false);
-  auto text = [&](const char* key) {
-    auto found = value.find(key);
-    return found != value.end() && found->is_string() ? found->get<std::string>() : std::string();
-  };
-  if (!value.is_object()) return fail(Code::kFailed, "a limit's description is no object");
-  auto kind = std::ranges::find(kKinds, text("state"), [](Kind each) { return std::string(cgroups::kind_name(each)); });
-  if (kind == kKinds.end()) return fail(Code::kFailed, "a limit's state is '{}'", text("state"));
-  return cgroups::Enforcement{text("limit"), text("value"), *kind, text("file"), text("reason")};
+Result<cgroups::Enforcement> parse_enforcement(std::string_view json) { return read_limit(nlohmann::json::parse(json, nullptr, false)); }
+
+std::string format_limits(const std::vector<cgroups::Enforcement>& limits) {
+  std::string text = "[";
+  for (const auto& limit : limits) text += (text.size() > 1 ? ",\n" : "") + enforcement_json(limit);
+  return text + "]";
+}
+
+Result<std::vector<cgroups::Enforcement>> parse_limits(std::string_view json) {
+  auto list = nlohmann::json::parse(json, nullptr, false);
+  if (!list.is_array()) return fail(Code::kFailed, "limits are no array");
+  std::vector<cgroups::Enforcement> limits;
+  for (const auto& limit : list) limits.push_back(VPS_TRY(read_limit(limit)));
+  return limits;
 }
 
 }  // namespace vps::daemon

@@ -19,5 +19,8 @@ std::vector<std::string> enforcement_warnings(const std::vector<cgroups::Enforce
 // {limit,value,state,file,reason}, as the supervisor sends them and the API shows them.
 std::string enforcement_json(const cgroups::Enforcement& limit);
 Result<cgroups::Enforcement> parse_enforcement(std::string_view json);
+// limits.json of a run: what live changes have made of the limits that its start applied.
+std::string format_limits(const std::vector<cgroups::Enforcement>& limits);
+Result<std::vector<cgroups::Enforcement>> parse_limits(std::string_view json);
 
 }  // namespace vps::daemon

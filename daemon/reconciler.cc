@@ -3,6 +3,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "daemon/lifecycle.h"
+#include "daemon/limit_words.h"
 #include "specs/vps/definition_yaml.h"
 
 namespace vps::daemon {
@@ -186,6 +187,12 @@ void Reconciler::adopt(const ContainerPtr& container, supervisor::Client client)
       if ((*first)->phase == Phase::kRunning && (*first)->paused) facts.state = State::kPaused;
       facts.limits = (*first)->limits;
     }
+    // What its start applied is not what holds once a limit was changed live.
+    if (auto changed = read_file(container->paths.run_dir + "/limits.json", kMaxSmallFile))
+      if (auto limits = parse_limits(*changed)) {
+        facts.limits.clear();
+        for (const auto& limit : *limits) facts.limits.push_back(enforcement_json(limit));
+      }
     if (!wanted) {
       facts.state = State::kStopping;
       container->stop_asked = true;

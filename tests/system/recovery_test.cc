@@ -83,9 +83,14 @@ TEST_F(RecoveryTest, AnExitWhileNobodyWatchedIsKnownLater) {
 TEST_F(RecoveryTest, LimitsAndDefinitionsSurvive) {
   make_vps("101", true, {"--ram", "64M", "--name", "web", "--set", "labels.customer=42"});
   auto uuid = json({"show", "101"}).string("/definition/uuid");
+  ctl({"set", "101", "ram=80M", "cpus=0.5"});
+  auto limits = json({"show", "101"}).items("/limits");
   kill_vpsd();
   restart_vpsd();
   auto show = json({"show", "web"});
+  auto adopted = show.items("/limits");
+  ASSERT_EQ(adopted.size(), limits.size()) << "what was changed live is known to the next vpsd";
+  for (std::size_t i = 0; i < limits.size(); ++i) EXPECT_EQ(adopted[i].dump(), limits[i].dump());
   EXPECT_EQ(show.string("/definition/uuid"), uuid);
   EXPECT_EQ(show.string("/definition/labels/customer"), "42");
   ctl({"set", "101", "ram=96M"});

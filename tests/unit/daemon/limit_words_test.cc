@@ -37,6 +37,10 @@ TEST(LimitWords, JsonComesBackTheSame) {
   ASSERT_TRUE(back);
   EXPECT_EQ(*back, limit);
   for (const char* bad : {"", "[]", "{}", R"({"limit":"x","state":"perhaps"})", R"({"state":1})"}) EXPECT_FALSE(parse_enforcement(bad)) << bad;
+  auto list = parse_limits(format_limits({limit, limit}));
+  ASSERT_TRUE(list);
+  EXPECT_THAT(*list, ElementsAre(limit, limit));
+  for (const char* bad : {"", "{}", "[1]", R"([{"limit":"x"}])"}) EXPECT_FALSE(parse_limits(bad)) << bad;
 }
 
 }  // namespace
