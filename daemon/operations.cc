@@ -52,7 +52,8 @@ void Operation::progress(std::string_view step, int percent) {
 
 void Operation::warn(std::string text) {
   std::scoped_lock lock(mutex_);
-  warnings_.push_back(std::move(text));
+  // A create that starts as well meets the same limits twice.
+  if (std::ranges::find(warnings_, text) == warnings_.end()) warnings_.push_back(std::move(text));
 }
 
 void Operation::set_result(std::string json) {

@@ -58,6 +58,8 @@ Result<Worker> fork_worker(Function work) {
   return Worker{std::move(cloned.process), std::move(ours)};
 }
 
+std::string bundle_of(const Plan& plan) { return plan.config.substr(0, plan.config.rfind('/')); }
+
 Result<oci::Spec> read_spec(const Plan& plan) {
   auto text = VPS_TRY(read_file(plan.config));
   return VPS_TRY_CTX(plan.config, oci::parse_spec(text));
@@ -103,7 +105,7 @@ Result<> launch(const Plan& plan, const cgroups::Host& host, const Seqpacket& ch
   runtime::LaunchRequest request;
   request.id = plan.id;
   request.spec = &spec;
-  request.bundle = plan.config.substr(0, plan.config.rfind('/'));
+  request.bundle = bundle_of(plan);
   request.rootfs = plan.rootfs;
   request.staging = staging;
   request.group = &group;
@@ -122,7 +124,7 @@ Result<> launch(const Plan& plan, const cgroups::Host& host, const Seqpacket& ch
   auto launcher = VPS_TRY(runtime::Launcher::create(std::move(request)));
   VPS_TRY(launcher.start());
   if (spec.hooks) {
-    auto state = runtime::hook_state(spec, plan.id, plan.config, launcher.process().pid(), "running");
+    auto state = runtime::hook_state(spec, plan.id, bundle_of(plan), launcher.process().pid(), "running");
     VPS_TRY_CTX("poststart hook", runtime::run_hooks(spec.hooks->poststart, state));
   }
   VPS_TRY(failpoint::hit("launch.started"));
@@ -199,7 +201,7 @@ Result<std::optional<Worker>> fork_poststop(const Plan& plan) {
   auto spec = read_spec(plan);
   if (!spec || !spec->hooks || spec->hooks->poststop.empty()) return std::optional<Worker>();
   auto worker = VPS_TRY(fork_worker([&](const Seqpacket& channel) {
-    auto state = runtime::hook_state(*spec, plan.id, plan.config, 0, "stopped");
+    auto state = runtime::hook_state(*spec, plan.id, bundle_of(plan), 0, "stopped");
     auto done = runtime::run_hooks(spec->hooks->poststop, state);
     if (done) return 0;
     (void)tell(channel, ChildMessage::kFailed, runtime::encode(Failure{.step = "poststop hook", .error = std::move(done).error()}));

@@ -17,6 +17,7 @@ TEST(OperationsTest, LivesFromRunningToDone) {
   EXPECT_EQ(operation->view().status, OperationStatus::kRunning);
   operation->progress("spawn", 40);
   operation->warn("careful");
+  operation->warn("careful");
   operation->set_result(R"({"pid":7})");
   auto view = operation->view();
   EXPECT_EQ(view.step, "spawn");
