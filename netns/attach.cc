@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <map>
 
 #include "base/failpoint.h"
@@ -17,6 +18,7 @@
 #include "netns/host_end.h"
 #include "netns/inside.h"
 #include "netns/link_messages.h"
+#include "netns/rates.h"
 
 namespace vps::netns {
 namespace {
@@ -56,6 +58,8 @@ class Attacher {
 
  private:
   Result<> make(const net::PortPlan& port) {
+    // Without an end on the host there is nothing to hold a rate, which the reports say.
+    if (!has_host_end(port) && has_limits(port)) std::ranges::move(look_at_limits(host_, outside_, port), std::back_inserter(reports_));
     if (port.mode == net::Mode::kHostDevice) return lend(port);
     if (port.mode == net::Mode::kMacvlan) {
       VPS_TRY(failpoint::hit("port.link"));
@@ -65,6 +69,7 @@ class Attacher {
     VPS_TRY(make_veth(port));
     if (port.mode == net::Mode::kRouted) VPS_TRY(route_to(port));
     VPS_TRY(failpoint::hit("port.rates"));
+    if (has_limits(port)) std::ranges::move(apply_limits(host_, outside_, port), std::back_inserter(reports_));
     return {};
   }
 

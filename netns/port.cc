@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "netns/host_end.h"
 #include "netns/link_messages.h"
+#include "netns/rates.h"
 
 namespace vps::netns {
 namespace {
@@ -20,12 +21,16 @@ bool gone(const Error& error) { return error.err() == ENODEV || error.err() == E
 Result<> detach(const Host& host, const net::VpsPlan& plan, bool links_too) {
   auto socket = VPS_TRY(Socket::open());
   Result<> first;
+  bool shaped = false;
   for (const auto& port : plan.ports) {
     auto done = remove_proxies(socket, port);
     if (done && links_too && has_host_end(port)) done = delete_host_end(host, socket, plan.id, port);
+    shaped = shaped || port.rate_out.has_value();
     // One that cannot be taken away must not keep the others.
     if (!done && first) first = std::unexpected(std::move(done).error().wrap(fmt::format("detach {} of {}", port.guest_link, plan.id)));
   }
+  if (shaped && links_too)
+    if (auto swept = sweep_shapers(host, socket); !swept && first) first = std::unexpected(std::move(swept).error());
   return first;
 }
 
@@ -76,7 +81,7 @@ Result<> release_ports(const Host& host, const net::VpsPlan& plan) { return deta
 
 Result<std::vector<std::string>> sweep_orphans(const Host& host) {
   auto socket = VPS_TRY(Socket::open());
-  std::vector<std::string> removed;
+  auto removed = VPS_TRY(sweep_shapers(host, socket));
   for (Family family : {Family::kV4, Family::kV6}) {
     if (family == Family::kV6 && !has_ipv6(host)) continue;
     // The proxies first: a port that is being made has its route before its proxy.

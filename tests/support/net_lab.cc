@@ -61,9 +61,11 @@ IpAddress ip_of(const SocketAddress& address) {
   return ip;
 }
 
-UniqueFd datagram_socket(const Namespace& ns, const SocketAddress& local) {
+UniqueFd bound_socket(const Namespace& ns, const SocketAddress& local, int type = SOCK_DGRAM) {
   UniqueFd fd;
-  ns.within([&] { fd.reset(::socket(local.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0)); });
+  ns.within([&] { fd.reset(::socket(local.storage.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)); });
+  int size = 4 << 20;
+  (void)::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&local.storage), local.size) != 0) return UniqueFd();
   return fd;
 }
@@ -146,9 +148,9 @@ std::optional<IpAddress> exchange(const Namespace& from, const Namespace& to, co
                                   const std::string& source) {
   constexpr std::uint16_t kPort = 7777;
   auto target = need(parse_ip(address), "address");
-  auto server = datagram_socket(to, socket_address(target, kPort));
+  auto server = bound_socket(to, socket_address(target, kPort));
   auto own = source.empty() ? IpAddress{target.family, {}} : need(parse_ip(source), "source");
-  auto client = datagram_socket(from, socket_address(own, 0));
+  auto client = bound_socket(from, socket_address(own, 0));
   if (!server || !client) return std::nullopt;
   auto where = socket_address(target, kPort);
   auto end = std::chrono::steady_clock::now() + patience;
@@ -172,6 +174,35 @@ std::optional<IpAddress> exchange(const Namespace& from, const Namespace& to, co
     if (readable(client.get(), std::min(patience, std::chrono::milliseconds(200)))) return ip_of(seen);
   }
   return std::nullopt;
+}
+
+std::optional<std::pair<UniqueFd, UniqueFd>> tcp_pair(const Namespace& from, const Namespace& to, const std::string& address) {
+  auto target = need(parse_ip(address), "address");
+  auto listener = bound_socket(to, socket_address(target, 0), SOCK_STREAM);
+  auto client = bound_socket(from, socket_address({target.family, {}}, 0), SOCK_STREAM);
+  if (!listener || !client || ::listen(listener.get(), 1) != 0) return std::nullopt;
+  SocketAddress where;
+  where.size = sizeof where.storage;
+  (void)::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&where.storage), &where.size);
+  (void)::connect(client.get(), reinterpret_cast<sockaddr*>(&where.storage), where.size);
+  if (!readable(listener.get(), std::chrono::seconds(20))) return std::nullopt;
+  UniqueFd server(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!server) return std::nullopt;
+  return std::pair(std::move(client), std::move(server));
+}
+
+std::size_t flood(const Namespace& from, const Namespace& to, const std::string& address, std::size_t count) {
+  auto where = socket_address(need(parse_ip(address), "address"), 7778);
+  auto server = bound_socket(to, where);
+  auto client = bound_socket(from, socket_address({need(parse_ip(address), "address").family, {}}, 0));
+  if (!server || !client) return 0;
+  char byte = 'x';
+  for (std::size_t sent = 0; sent < count; ++sent)
+    (void)::sendto(client.get(), &byte, 1, 0, reinterpret_cast<sockaddr*>(&where.storage), where.size);
+  std::size_t arrived = 0;
+  while (readable(server.get(), std::chrono::milliseconds(300)))
+    while (::recv(server.get(), &byte, 1, 0) == 1) ++arrived;
+  return arrived;
 }
 
 }  // namespace vps::test

@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -48,5 +49,10 @@ void add_route(const Namespace& ns, const std::string& destination, const std::s
 // nullopt when either is lost within the time. `source`: to send from.
 std::optional<IpAddress> exchange(const Namespace& from, const Namespace& to, const std::string& address,
                                   std::chrono::milliseconds patience = std::chrono::seconds(10), const std::string& source = {});
+
+// A connection from `from` to `address`, which `to` has: the client's end, the server's end; both non-blocking.
+std::optional<std::pair<UniqueFd, UniqueFd>> tcp_pair(const Namespace& from, const Namespace& to, const std::string& address);
+// Sends `count` small datagrams as fast as it goes; how many have arrived.
+std::size_t flood(const Namespace& from, const Namespace& to, const std::string& address, std::size_t count);
 
 }  // namespace vps::test

@@ -2,144 +2,22 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-
-#include "netns/attach.h"
-#include "netns/dump.h"
 #include "netns/link_messages.h"
-#include "netns/network.h"
-#include "netns/port.h"
 #include "tests/support/command.h"
-#include "tests/support/net_lab.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/net_fixture.h"
 
 namespace vps::netns {
 namespace {
 
+using test::ip;
+using test::mac;
 using test::Namespace;
+using test::prefix;
 using testing::Contains;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-Prefix prefix(const char* text) { return *parse_prefix(text); }
-IpAddress ip(const char* text) { return *parse_ip(text); }
-MacAddress mac(unsigned last) { return {{2, 0, 0, 0, static_cast<std::uint8_t>(last >> 8), static_cast<std::uint8_t>(last)}}; }
-
-// internet (198.51.100.1, 2001:db8:1::1) -- uplink eth0 of the host (198.51.100.2, 2001:db8:1::2)
-class NetPorts : public testing::Test {
- protected:
-  void SetUp() override {
-    if (!test::may_make_namespaces()) GTEST_SKIP() << "needs the right to make network namespaces";
-    where_.installation = "test";
-    where_.run_dir = dir_ / "net";
-    test::wire(host_, "eth0", {"198.51.100.2/24", "2001:db8:1::2/64"}, internet_, "eth0", {"198.51.100.1/24", "2001:db8:1::1/64"});
-    test::add_route(host_, "0.0.0.0/0", "198.51.100.1", "eth0");
-    test::add_route(host_, "::/0", "2001:db8:1::1", "eth0");
-  }
-
-  static net::NetworkPlan bridge_network() {
-    net::NetworkPlan plan;
-    plan.name = "default";
-    plan.bridge = "vbr-default";
-    plan.gateways = {prefix("10.77.0.1/24"), prefix("fd77::1/64")};
-    plan.subnets = {prefix("10.77.0.0/24"), prefix("fd77::/64")};
-    return plan;
-  }
-  static net::PortPlan bridge_port(unsigned number) {
-    net::PortPlan port;
-    port.network = "default";
-    port.host_link = fmt::format("v{}.0", number);
-    port.guest_link = "eth0";
-    port.mac = mac(number);
-    port.bridge = "vbr-default";
-    port.addresses = {prefix(fmt::format("10.77.0.{}/24", number).c_str()), prefix(fmt::format("fd77::{}/64", number).c_str())};
-    port.routes = {{prefix("0.0.0.0/0"), ip("10.77.0.1"), false}, {prefix("::/0"), ip("fd77::1"), false}};
-    return port;
-  }
-  static net::NetworkPlan routed_network() {
-    net::NetworkPlan plan;
-    plan.name = "public";
-    plan.mode = net::Mode::kRouted;
-    plan.subnets = {prefix("198.51.100.0/24"), prefix("2001:db8:1::/64")};
-    plan.uplinks = {"eth0"};
-    return plan;
-  }
-  static net::PortPlan routed_port(unsigned number) {
-    net::PortPlan port;
-    port.mode = net::Mode::kRouted;
-    port.network = "public";
-    port.host_link = fmt::format("v{}.0", number);
-    port.guest_link = "venet0";
-    port.mac = mac(number);
-    port.uplinks = {"eth0"};
-    port.addresses = {prefix(fmt::format("198.51.100.{}/32", number).c_str()), prefix(fmt::format("2001:db8:1::{}/128", number).c_str())};
-    port.routed = port.addresses;
-    port.routes = {{prefix("0.0.0.0/0"), ip("169.254.1.1"), true}, {prefix("::/0"), ip("fe80::1"), false}};
-    return port;
-  }
-  static net::VpsPlan vps(const std::string& id, net::PortPlan port) {
-    net::VpsPlan plan;
-    plan.id = id;
-    plan.ports = {std::move(port)};
-    return plan;
-  }
-
-  void network(const net::NetworkPlan& plan) {
-    auto made = host_.in([&] { return ensure_network(where_, plan); });
-    ASSERT_TRUE(made) << made.error().to_string();
-  }
-  auto try_attach(const net::VpsPlan& plan, const Namespace& guest) {
-    return host_.in([&] { return attach_ports(where_, plan, guest.fd()); });
-  }
-  void attach(const net::VpsPlan& plan, const Namespace& guest) {
-    auto made = try_attach(plan, guest);
-    ASSERT_TRUE(made) << made.error().to_string();
-  }
-  static std::vector<Link> all_links(const Namespace& ns) {
-    return ns.in([] {
-      auto socket = *Socket::open();
-      return *links(socket);
-    });
-  }
-  static std::vector<std::string> link_names(const Namespace& ns) {
-    std::vector<std::string> names;
-    for (const auto& link : all_links(ns)) names.push_back(link.name);
-    std::ranges::sort(names);
-    return names;
-  }
-  static std::optional<Link> link(const Namespace& ns, const std::string& name) {
-    return ns.in([&] {
-      auto socket = *Socket::open();
-      return *find_link(socket, name);
-    });
-  }
-  // Everything of the host that ports and networks add to, as text.
-  std::vector<std::string> picture() {
-    return host_.in([&] {
-      std::vector<std::string> lines;
-      auto socket = *Socket::open();
-      auto note = [&](const auto& list, auto&& text) {
-        for (const auto& each : *list) lines.push_back(text(each));
-      };
-      note(links(socket), [](const Link& each) { return "link " + each.name + " " + each.alias; });
-      note(addresses(socket), [](const Address& each) { return "address " + format_prefix(each.prefix); });
-      for (Family family : {Family::kV4, Family::kV6}) {
-        note(routes(socket, family), [](const RouteEntry& each) { return fmt::format("route {} {}", format_prefix(each.destination), each.table); });
-        note(proxies(socket, family), [](const Neighbour& each) { return "proxy " + format_ip(each.address); });
-      }
-      // What the kernel makes by itself comes when it comes: link-local addresses with the carrier, entries of the local table later.
-      std::erase_if(lines, [](const std::string& line) {
-        return line.find(" fe80:") != line.npos || line.find(" ff00:") != line.npos || line.ends_with(" 255");
-      });
-      std::ranges::sort(lines);
-      return lines;
-    });
-  }
-
-  test::TempDir dir_;
-  Host where_;
-  Namespace host_ = Namespace::make(), internet_ = Namespace::make();
-};
+class NetPorts : public test::NetTest {};
 
 TEST_F(NetPorts, BridgedVpsesReachTheirGatewayAndEachOther) {
   network(bridge_network());
@@ -211,7 +89,7 @@ TEST_F(NetPorts, ANamespaceThatDiesTakesItsPortAlong) {
   auto released = host_.in([&] { return release_ports(where_, plan); });
   EXPECT_TRUE(released) << released.error().to_string();
   EXPECT_TRUE(test::eventually([&] { return picture() == before; })) << testing::PrintToString(picture());
-  EXPECT_TRUE(host_.in([&] { return detach_ports(where_, plan); }));
+  detach(plan);
 }
 
 TEST_F(NetPorts, DetachingTakesEverythingAwayAndMayBeRepeated) {
@@ -222,10 +100,8 @@ TEST_F(NetPorts, DetachingTakesEverythingAwayAndMayBeRepeated) {
   plan.ports.push_back(routed_port(150));
   auto guest = Namespace::make();
   attach(plan, guest);
-  for (int time = 0; time < 2; ++time) {
-    auto detached = host_.in([&] { return detach_ports(where_, plan); });
-    EXPECT_TRUE(detached) << detached.error().to_string();
-  }
+  detach(plan);
+  detach(plan);
   EXPECT_EQ(picture(), before);
   EXPECT_THAT(link_names(guest), testing::ElementsAre("lo"));
 }
@@ -317,7 +193,7 @@ TEST_F(NetPorts, ANetworkIsMadeAgainWithoutAChangeAndFollowsItsPlan) {
   auto removed = host_.in([&] { return remove_network(where_, plan); });
   ASSERT_FALSE(removed);
   EXPECT_EQ(removed.error().code(), Code::kBusy);
-  ASSERT_TRUE(host_.in([&] { return detach_ports(where_, vps("101", bridge_port(101))); }));
+  detach(vps("101", bridge_port(101)));
   EXPECT_TRUE(host_.in([&] { return remove_network(where_, plan); }));
   EXPECT_FALSE(link(host_, "vbr-default"));
 }

@@ -1,0 +1,262 @@
+#include "netns/rates.h"
+
+#include <fmt/core.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <iterator>
+
+#include "base/sha256.h"
+#include "netns/host_end.h"
+#include "netns/link_messages.h"
+#include "netns/packet_programs.h"
+#include "netns/sysctl.h"
+#include "netns/tc_messages.h"
+
+namespace vps::netns {
+namespace {
+
+constexpr unsigned kShapers = 4;
+constexpr std::string_view kRateIn = "rateIn", kRateOut = "rateOut", kPacketRate = "packetRate", kGuaranteeIn = "guaranteeIn",
+                           kGuaranteeOut = "guaranteeOut";
+
+bool absent(const Error& error) { return error.err() == ENOENT || error.err() == ENODEV || error.err() == EINVAL; }
+// Already as it should be, or already gone.
+Result<> ignore(Result<> result, std::initializer_list<int> errors) {
+  if (!result && std::ranges::find(errors, result.error().err()) != errors.end()) return {};
+  return result;
+}
+
+Message question(std::uint16_t type, std::string what, int link, std::uint32_t parent) {
+  // A single qdisc is answered by a notification, which the asker gets only as an echo.
+  Message message(type, NLM_F_ECHO, std::move(what));
+  tcmsg head{};
+  head.tcm_ifindex = link;
+  head.tcm_parent = parent;
+  message.header(head);
+  return message;
+}
+
+Result<std::string> root_kind(Socket& socket, const Link& link) {
+  auto replies = socket.ask(question(RTM_GETQDISC, fmt::format("look at the queue of {}", link.name), link.index, TC_H_ROOT));
+  if (!replies) {
+    if (absent(replies.error())) return std::string();
+    return std::unexpected(std::move(replies).error());
+  }
+  std::string kind;
+  for_each_message(*replies, [&](const MessageView& message) {
+    if (auto qdisc = parse_qdisc(message)) kind = qdisc->kind;
+  });
+  return kind;
+}
+
+Result<std::vector<Filter>> ingress_filters(Socket& socket, const Link& link) {
+  auto replies = socket.dump(question(RTM_GETTFILTER, fmt::format("list the filters of {}", link.name), link.index, kIngressParent));
+  std::vector<Filter> filters;
+  if (!replies) {
+    if (absent(replies.error())) return filters;
+    return std::unexpected(std::move(replies).error());
+  }
+  for_each_message(*replies, [&](const MessageView& message) {
+    if (auto filter = parse_filter(message)) filters.push_back(std::move(*filter));
+  });
+  return filters;
+}
+
+Result<std::vector<std::uint32_t>> classes(Socket& socket, const Link& link) {
+  auto replies = VPS_TRY(socket.dump(question(RTM_GETTCLASS, fmt::format("list the classes of {}", link.name), link.index, 0)));
+  std::vector<std::uint32_t> ids;
+  for_each_message(replies, [&](const MessageView& message) {
+    if (auto id = parse_class_id(message)) ids.push_back(*id);
+  });
+  return ids;
+}
+
+bool has(const std::vector<Filter>& filters, std::uint16_t preference) {
+  return std::ranges::find(filters, preference, &Filter::preference) != filters.end();
+}
+int redirect_target(const std::vector<Filter>& filters) {
+  for (const auto& filter : filters)
+    if (filter.preference == kRedirectFilter && filter.target != 0) return filter.target;
+  return 0;
+}
+
+// The shaping device of that number, made where it is missing. It comes up last: one that is up is whole.
+Result<Link> shaper(const Host& host, Socket& socket, unsigned number) {
+  std::string name = shaper_name(host, number), mark = marker(host, "shaper", std::to_string(number));
+  auto link = VPS_TRY(find_link(socket, name));
+  if (link && link->kind != "ifb") return fail(Code::kExists, "there is a network link {} that is no shaping device of ours", name);
+  if (link && link->up()) return std::move(*link);
+  if (!link) VPS_TRY(socket.run(create_shaper(name)));
+  link = VPS_TRY(need_link(socket, name));
+  auto program = VPS_TRY(load_classify());
+  VPS_TRY(socket.run(set_alias(link->index, name, mark)));
+  VPS_TRY(ignore(socket.run(create_htb(link->index, name)), {EEXIST}));
+  VPS_TRY(ignore(socket.run(add_bpf_filter(link->index, name, kHtbRoot, 1, program.get(), false)), {EEXIST}));
+  VPS_TRY(socket.run(set_up(link->index, name, true)));
+  return std::move(*link);
+}
+
+bool is_port_of_ours(const Host& host, const Link& link) { return link.kind == "veth" && link.alias.starts_with(marker(host, "port", "")); }
+
+// Another living port with that class on the same device would share the rate.
+Result<bool> taken(const Host& host, Socket& socket, const Link& device, const Link& mine) {
+  auto ids = VPS_TRY(classes(socket, device));
+  if (std::ranges::find(ids, kHtbRoot | class_of(mine.index)) == ids.end()) return false;
+  auto all = VPS_TRY(links(socket));
+  return std::ranges::any_of(all, [&](const Link& each) {
+    return each.index != mine.index && class_of(each.index) == class_of(mine.index) && is_port_of_ours(host, each);
+  });
+}
+
+Result<> apply_rate_in(Socket& socket, const Link& link, const std::optional<BitRate>& rate) {
+  if (rate) return socket.run(set_tbf(link.index, link.name, *rate));
+  if (VPS_TRY(root_kind(socket, link)) != "tbf") return {};
+  return ignore(socket.run(remove_root_qdisc(link.index, link.name)), {ENOENT, EINVAL});
+}
+
+Result<> set_class(Socket& socket, const Link& device, const Link& link, BitRate rate) {
+  std::uint16_t minor = class_of(link.index);
+  VPS_TRY(socket.run(set_htb_class(device.index, device.name, minor, rate, false)));
+  return socket.run(set_class_queue(device.index, device.name, minor, rate));
+}
+
+Result<> apply_rate_out(const Host& host, Socket& socket, const Link& link, const std::optional<BitRate>& rate) {
+  int target = redirect_target(VPS_TRY(ingress_filters(socket, link)));
+  if (!rate && target == 0) return {};
+  auto lock = VPS_TRY(lock_records(host));  // against a sweep, and against two that make the device
+  if (!rate) {
+    VPS_TRY(ignore(socket.run(remove_filter(link.index, link.name, kIngressParent, kRedirectFilter)), {ENOENT, EINVAL}));
+    return ignore(socket.run(remove_class(target, "the shaping device", kHtbRoot | class_of(link.index))), {ENOENT, EINVAL, ENODEV});
+  }
+  if (target != 0) {
+    Link device;
+    device.index = target;
+    device.name = "the shaping device";
+    return set_class(socket, device, link, *rate);
+  }
+  for (unsigned number = 0; number < kShapers; ++number) {
+    auto device = VPS_TRY(shaper(host, socket, number));
+    if (VPS_TRY(taken(host, socket, device, link))) continue;
+    VPS_TRY(set_class(socket, device, link, *rate));
+    VPS_TRY(ignore(socket.run(create_ingress(link.index, link.name)), {EEXIST}));
+    return socket.run(add_redirect(link.index, link.name, device.index));
+  }
+  return fail(Code::kUnavailable, "no free class on the shaping devices");
+}
+
+Result<> apply_packet_rate(Socket& socket, const Link& link, const std::optional<std::uint64_t>& packets) {
+  bool there = has(VPS_TRY(ingress_filters(socket, link)), kPacketFilter);
+  if (there) VPS_TRY(ignore(socket.run(remove_filter(link.index, link.name, kIngressParent, kPacketFilter)), {ENOENT, EINVAL}));
+  if (!packets) return {};
+  auto program = VPS_TRY(load_packet_cap(*packets));
+  VPS_TRY(ignore(socket.run(create_ingress(link.index, link.name)), {EEXIST}));
+  return socket.run(add_bpf_filter(link.index, link.name, kIngressParent, kPacketFilter, program.get(), true));
+}
+
+}  // namespace
+
+bool has_limits(const net::PortPlan& port) {
+  return port.rate_in || port.rate_out || port.guarantee_in || port.guarantee_out || port.packets_per_second;
+}
+
+std::string shaper_name(const Host& host, unsigned number) {
+  return fmt::format("vifb{}{}", sha256_hex(host.installation).substr(0, 8), number);
+}
+
+std::vector<LimitReport> look_at_limits(const Host& host, Socket& socket, const net::PortPlan& port,
+                                        const std::vector<std::pair<std::string, std::string>>& trouble) {
+  std::vector<LimitReport> reports;
+  std::optional<Link> link;
+  if (has_host_end(port))
+    if (auto found = find_link(socket, port.host_link)) link = std::move(*found);
+  std::string none = has_host_end(port) ? "the port is not there" : "the interface has no end on the host where a rate could be held";
+  std::vector<Filter> filters;
+  if (link) filters = ingress_filters(socket, *link).value_or(std::vector<Filter>{});
+
+  auto report = [&](std::string_view limit, std::uint64_t value, bool enforced, std::string by) {
+    auto why = std::ranges::find(trouble, limit, [](const auto& each) -> std::string_view { return each.first; });
+    if (!link) by = none;
+    else if (!enforced && why != trouble.end()) by = why->second;
+    reports.push_back({port.guest_link, std::string(limit), value, enforced && link, std::move(by)});
+  };
+  if (port.rate_in) {
+    bool tbf = link && root_kind(socket, *link).value_or("") == "tbf";
+    report(kRateIn, port.rate_in->value, tbf, tbf ? "tbf on " + port.host_link : "not set");
+  }
+  if (port.rate_out) {
+    int target = redirect_target(filters);
+    std::string by = "not set";
+    for (unsigned number = 0; target != 0 && number < kShapers; ++number)
+      if (auto device = find_link(socket, shaper_name(host, number)); device && *device && (*device)->index == target)
+        by = fmt::format("htb class 1:{:x} on {}", class_of(link->index), (*device)->name);
+    report(kRateOut, port.rate_out->value, by != "not set", by);
+  }
+  if (port.packets_per_second) {
+    bool there = has(filters, kPacketFilter);
+    report(kPacketRate, *port.packets_per_second, there, there ? "bpf filter on " + port.host_link : "not set");
+  }
+  constexpr auto kNothingShared = "nothing is guaranteed: the network has no total rate of which a share could be kept";
+  if (port.guarantee_in) report(kGuaranteeIn, port.guarantee_in->value, false, kNothingShared);
+  if (port.guarantee_out) report(kGuaranteeOut, port.guarantee_out->value, false, kNothingShared);
+  return reports;
+}
+
+std::vector<LimitReport> apply_limits(const Host& host, Socket& socket, const net::PortPlan& port) {
+  std::vector<std::pair<std::string, std::string>> trouble;
+  auto keep = [&](std::string_view limit, const Result<>& result) {
+    if (!result) trouble.emplace_back(limit, result.error().to_string());
+  };
+  if (has_host_end(port)) {
+    auto link = find_link(socket, port.host_link);
+    if (link && *link) {
+      keep(kRateIn, apply_rate_in(socket, **link, port.rate_in));
+      keep(kPacketRate, apply_packet_rate(socket, **link, port.packets_per_second));
+      keep(kRateOut, apply_rate_out(host, socket, **link, port.rate_out));
+    }
+  }
+  return look_at_limits(host, socket, port, trouble);
+}
+
+Result<std::vector<LimitReport>> set_rates(const Host& host, const net::VpsPlan& plan) {
+  auto socket = VPS_TRY(Socket::open());
+  std::vector<LimitReport> reports;
+  for (const auto& port : plan.ports) std::ranges::move(apply_limits(host, socket, port), std::back_inserter(reports));
+  return reports;
+}
+
+Result<std::vector<LimitReport>> report_rates(const Host& host, const net::VpsPlan& plan) {
+  auto socket = VPS_TRY(Socket::open());
+  std::vector<LimitReport> reports;
+  for (const auto& port : plan.ports) std::ranges::move(look_at_limits(host, socket, port), std::back_inserter(reports));
+  return reports;
+}
+
+Result<std::vector<std::string>> sweep_shapers(const Host& host, Socket& socket) {
+  std::vector<std::string> removed;
+  auto lock = VPS_TRY(lock_records(host));
+  for (unsigned number = 0; number < kShapers; ++number) {
+    auto device = VPS_TRY(find_link(socket, shaper_name(host, number)));
+    if (!device || device->kind != "ifb") continue;
+    auto ids = VPS_TRY(classes(socket, *device));
+    auto all = VPS_TRY(links(socket));
+    std::size_t left = ids.size();
+    for (auto id : ids) {
+      bool used = std::ranges::any_of(all, [&](const Link& link) {
+        return is_port_of_ours(host, link) && class_of(link.index) == (id & 0xffff);
+      });
+      if (used) continue;
+      VPS_TRY(ignore(socket.run(remove_class(device->index, device->name, id)), {ENOENT}));
+      removed.push_back(fmt::format("class 1:{:x} of {}, which no port has", id & 0xffff, device->name));
+      --left;
+    }
+    if (left != 0) continue;
+    VPS_TRY(ignore(socket.run(delete_link(device->index, device->name)), {ENODEV}));
+    removed.push_back(fmt::format("the shaping device {}, which no port needs", device->name));
+  }
+  return removed;
+}
+
+}  // namespace vps::netns

@@ -1,0 +1,31 @@
+// Rates of ports (port.h, set_rates), as attach and clean-up use them.
+//
+// Towards the VPS: a tbf on the host's end. From the VPS: what comes in by the host's end is sent through a shaping device (ifb)
+// that all ports of this vpsd share, each with an htb class of its own; a filter finds the class by the link that a packet came in by.
+// Deleting a device costs 20 ms and deleting a class nothing, so no port has a device of its own. Packets per second: a BPF
+// program in front of that.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "netns/dump.h"
+#include "netns/host.h"
+#include "netns/port.h"
+#include "specs/net/plan.h"
+
+namespace vps::netns {
+
+bool has_limits(const net::PortPlan& port);
+// The first shaping device of this vpsd; a number behind it where two ports have the same class (class_of).
+std::string shaper_name(const Host& host, unsigned number);
+
+// Brings the limits of a port in line with its plan. What the kernel cannot do is in the reports, not an error.
+std::vector<LimitReport> apply_limits(const Host& host, Socket& socket, const net::PortPlan& port);
+// What the kernel holds for them; `trouble`: limit name -> why it could not be set.
+std::vector<LimitReport> look_at_limits(const Host& host, Socket& socket, const net::PortPlan& port,
+                                        const std::vector<std::pair<std::string, std::string>>& trouble = {});
+// Removes classes that belong to no port, and shaping devices without classes. Says what it removed.
+Result<std::vector<std::string>> sweep_shapers(const Host& host, Socket& socket);
+
+}  // namespace vps::netns

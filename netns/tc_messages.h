@@ -1,0 +1,52 @@
+// The requests that rates are made of (tc(8)): pure, so that tests read the bytes.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "base/units.h"
+#include "netns/message.h"
+
+namespace vps::netns {
+
+// Filters of a host end's ingress, by preference: the cap on packets comes before what is queued.
+constexpr std::uint16_t kPacketFilter = 1, kRedirectFilter = 2;
+constexpr std::uint32_t kIngressParent = 0xffff0000;
+constexpr std::uint32_t kHtbRoot = 0x00010000;  // "1:"
+
+// Bytes that may go at once: 20 ms of the rate, and never less than a few packets.
+std::uint32_t burst_of(BitRate rate);
+
+Message create_shaper(std::string_view name);                                      // an ifb, down
+Message set_tbf(int link, std::string_view name, BitRate rate);
+Message remove_root_qdisc(int link, std::string_view name);
+Message create_htb(int link, std::string_view name);
+Message set_htb_class(int link, std::string_view name, std::uint16_t minor, BitRate rate, bool exclusive);
+Message set_class_queue(int link, std::string_view name, std::uint16_t minor, BitRate rate);
+Message remove_class(int link, std::string_view name, std::uint32_t class_id);
+Message create_ingress(int link, std::string_view name);
+// A BPF program as filter: `direct`: its value is a verdict, else the number of a class.
+Message add_bpf_filter(int link, std::string_view name, std::uint32_t parent, std::uint16_t preference, int program, bool direct);
+Message add_redirect(int link, std::string_view name, int target);
+Message remove_filter(int link, std::string_view name, std::uint32_t parent, std::uint16_t preference);
+
+// What a dump says.
+struct Qdisc {
+  int link = 0;
+  std::uint32_t handle = 0, parent = 0;
+  std::string kind;
+  bool operator==(const Qdisc&) const = default;
+};
+std::optional<Qdisc> parse_qdisc(const MessageView& message);
+std::optional<std::uint32_t> parse_class_id(const MessageView& message);
+struct Filter {
+  std::uint32_t parent = 0;
+  std::uint16_t preference = 0;
+  std::string kind;
+  int target = 0;  // where the packets are sent to; 0: nowhere
+  bool operator==(const Filter&) const = default;
+};
+std::optional<Filter> parse_filter(const MessageView& message);
+
+}  // namespace vps::netns

@@ -1,0 +1,184 @@
+// Rates of ports, measured: the bytes that pass while a sender sends as fast as it can.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <chrono>
+#include <thread>
+
+#include "netns/rates.h"
+#include "tests/support/command.h"
+#include "tests/support/net_fixture.h"
+
+namespace vps::netns {
+namespace {
+
+using test::Namespace;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::uint64_t kMega = 1'000'000;
+
+class NetRates : public test::NetTest {
+ protected:
+  // Bytes per second that a listener of `to` gets from a sender of `from`, over TCP, after a start that is not counted.
+  static double throughput(const Namespace& from, const Namespace& to, const std::string& address) {
+    auto pair = test::tcp_pair(from, to, address);
+    if (!pair) return 0;
+    std::jthread sender([fd = pair->first.get()](std::stop_token stop) {
+      std::string block(64 << 10, 'x');
+      while (!stop.stop_requested()) {
+        pollfd ready{fd, POLLOUT, 0};
+        if (::poll(&ready, 1, 50) == 1) (void)::send(fd, block.data(), block.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      }
+    });
+    std::string block(256 << 10, '\0');
+    auto begin = Clock::now() + std::chrono::milliseconds(700), end = begin + std::chrono::milliseconds(2500);
+    auto first = begin, last = begin;
+    std::uint64_t bytes = 0;
+    while (Clock::now() < end) {
+      pollfd ready{pair->second.get(), POLLIN, 0};
+      if (::poll(&ready, 1, 50) != 1) continue;
+      ssize_t got = ::recv(pair->second.get(), block.data(), block.size(), MSG_DONTWAIT);
+      auto now = Clock::now();
+      if (got <= 0 || now < begin) {
+        first = last = now;
+        continue;
+      }
+      bytes += static_cast<std::uint64_t>(got);
+      last = now;
+    }
+    return static_cast<double>(bytes) / std::chrono::duration<double>(last - first).count();
+  }
+  std::vector<LimitReport> set(const net::VpsPlan& plan) { return *host_.in([&] { return set_rates(where_, plan); }); }
+  std::vector<LimitReport> report(const net::VpsPlan& plan) { return *host_.in([&] { return report_rates(where_, plan); }); }
+  static void expect_enforced(const std::vector<LimitReport>& reports, std::size_t count) {
+    EXPECT_EQ(reports.size(), count);
+    for (const auto& each : reports) EXPECT_TRUE(each.enforced) << each.limit << ": " << each.by;
+  }
+};
+
+TEST_F(NetRates, BothDirectionsAreHeldAndChangeLive) {
+  network(bridge_network());
+  auto guest = Namespace::make();
+  auto plan = vps("101", bridge_port(101));
+  plan.ports[0].rate_in = BitRate{20 * kMega};
+  plan.ports[0].rate_out = BitRate{20 * kMega};
+  expect_enforced(attach(plan, guest), 2);
+  double in_slow = throughput(host_, guest, "10.77.0.101"), out_slow = throughput(guest, host_, "10.77.0.1");
+  plan.ports[0].rate_in = BitRate{80 * kMega};
+  plan.ports[0].rate_out = BitRate{80 * kMega};
+  expect_enforced(set(plan), 2);
+  double in_fast = throughput(host_, guest, "10.77.0.101"), out_fast = throughput(guest, host_, "10.77.0.1");
+  RecordProperty("in20", std::to_string(in_slow * 8 / 1e6));
+  RecordProperty("out20", std::to_string(out_slow * 8 / 1e6));
+  RecordProperty("in80", std::to_string(in_fast * 8 / 1e6));
+  RecordProperty("out80", std::to_string(out_fast * 8 / 1e6));
+  std::printf("Mbit/s of TCP payload: in %.2f and %.2f, out %.2f and %.2f (20 and 80 configured)\n", in_slow * 8 / 1e6, in_fast * 8 / 1e6,
+              out_slow * 8 / 1e6, out_fast * 8 / 1e6);
+  // A loaded machine makes it slower, never faster than what is configured but for what has waited in a buffer.
+  for (double slow : {in_slow, out_slow}) EXPECT_LE(slow * 8, 20e6 * 1.15);
+  for (double fast : {in_fast, out_fast}) EXPECT_LE(fast * 8, 80e6 * 1.15);
+  EXPECT_GT(in_fast, in_slow * 2);
+  EXPECT_GT(out_fast, out_slow * 2);
+  plan.ports[0].rate_in = plan.ports[0].rate_out = std::nullopt;
+  EXPECT_THAT(set(plan), IsEmpty());
+  EXPECT_GT(throughput(host_, guest, "10.77.0.101"), in_fast);
+  EXPECT_GT(throughput(guest, host_, "10.77.0.1"), out_fast);
+}
+
+TEST_F(NetRates, VpsesHaveRatesOfTheirOwn) {
+  network(routed_network());
+  auto one = Namespace::make(), two = Namespace::make();
+  auto slow = vps("101", routed_port(101)), fast = vps("102", routed_port(102));
+  slow.ports[0].rate_out = BitRate{10 * kMega};
+  fast.ports[0].rate_out = BitRate{40 * kMega};
+  expect_enforced(attach(slow, one), 1);
+  expect_enforced(attach(fast, two), 1);
+  double first = throughput(one, internet_, "198.51.100.1"), second = throughput(two, internet_, "198.51.100.1");
+  std::printf("Mbit/s of TCP payload: %.2f and %.2f (10 and 40 configured)\n", first * 8 / 1e6, second * 8 / 1e6);
+  EXPECT_LE(first * 8, 10e6 * 1.15);
+  EXPECT_LE(second * 8, 40e6 * 1.15);
+  EXPECT_GT(second, first * 2);
+}
+
+TEST_F(NetRates, PacketsBeyondTheCapAreDropped) {
+  network(bridge_network());
+  auto guest = Namespace::make();
+  auto plan = vps("101", bridge_port(101));
+  plan.ports[0].packets_per_second = 200;
+  expect_enforced(attach(plan, guest), 1);
+  // 20 at once, then one every 5 ms: of 2000 sent in a moment few more than that arrive, however slow this machine is.
+  auto begin = Clock::now();
+  std::size_t arrived = test::flood(guest, host_, "10.77.0.1", 2000);
+  double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  EXPECT_GT(arrived, 0u);
+  EXPECT_LE(static_cast<double>(arrived), 20 + 200 * seconds + 2);
+  plan.ports[0].packets_per_second = std::nullopt;
+  EXPECT_THAT(set(plan), IsEmpty());
+  EXPECT_EQ(test::flood(guest, host_, "10.77.0.1", 200), 200u);
+}
+
+TEST_F(NetRates, WhatCannotBeHeldIsSaid) {
+  net::PortPlan port;
+  port.mode = net::Mode::kMacvlan;
+  port.guest_link = "eth0";
+  port.mac = test::mac(9);
+  port.uplinks = {"eth0"};
+  port.rate_in = BitRate{kMega};
+  port.guarantee_out = BitRate{kMega};
+  auto guest = Namespace::make();
+  auto reports = attach(vps("101", port), guest);
+  ASSERT_EQ(reports.size(), 2u);
+  for (const auto& each : reports) {
+    EXPECT_FALSE(each.enforced);
+    EXPECT_THAT(each.by, HasSubstr("no end on the host"));
+  }
+}
+
+TEST_F(NetRates, TheKernelIsAskedAndNothingIsLeft) {
+  network(bridge_network());
+  auto before = picture();
+  auto guest = Namespace::make();
+  auto plan = vps("101", bridge_port(101));
+  plan.ports[0].rate_in = BitRate{20 * kMega};
+  plan.ports[0].rate_out = BitRate{20 * kMega};
+  plan.ports[0].packets_per_second = 1000;
+  expect_enforced(attach(plan, guest), 3);
+  auto reports = report(plan);
+  expect_enforced(reports, 3);
+  EXPECT_EQ(reports[0].by, "tbf on v101.0");
+  EXPECT_THAT(reports[1].by, HasSubstr("htb class 1:"));
+  EXPECT_EQ(reports[2].by, "bpf filter on v101.0");
+  auto without = vps("101", bridge_port(101));
+  EXPECT_THAT(set(without), IsEmpty());
+  for (const auto& each : report(plan)) EXPECT_FALSE(each.enforced) << each.limit;
+  expect_enforced(set(plan), 3);
+  detach(plan);
+  EXPECT_EQ(picture(), before) << "the shaping device goes with the last port that needs it";
+}
+
+TEST_F(NetRates, AClassWhosePortHasDiedIsSwept) {
+  network(bridge_network());
+  auto before = picture();
+  auto plan = vps("101", bridge_port(101)), other = vps("102", bridge_port(102));
+  plan.ports[0].rate_out = other.ports[0].rate_out = BitRate{20 * kMega};
+  auto living = Namespace::make();
+  {
+    auto guest = Namespace::make();
+    attach(plan, guest);
+    attach(other, living);
+  }
+  ASSERT_TRUE(test::eventually([&] { return !link(host_, "v101.0"); }));
+  auto swept = host_.in([&] { return sweep_orphans(where_); });
+  ASSERT_TRUE(swept) << swept.error().to_string();
+  EXPECT_THAT(*swept, testing::ElementsAre(HasSubstr("class 1:")));
+  expect_enforced(report(other), 1);
+  detach(other);
+  EXPECT_EQ(picture(), before);
+}
+
+}  // namespace
+}  // namespace vps::netns
