@@ -35,4 +35,11 @@ Result<Value> flags_of(const Named<Value> (&table)[kSize], const std::vector<std
   return flags;
 }
 
+template <class Value, std::size_t kSize>
+std::vector<std::string> names_of(const Named<Value> (&table)[kSize]) {
+  std::vector<std::string> names;
+  for (const auto& entry : table) names.emplace_back(entry.name);
+  return names;
+}
+
 }  // namespace vps::namespaces

@@ -38,5 +38,7 @@ Result<int> signal_by_name(const std::string& name);
 std::string signal_name(int number);  // "SIGTERM", "SIGRTMIN+3"; the number itself when it has no name
 
 std::vector<std::string> known_rlimit_names();
+std::vector<std::string> known_memory_policy_modes();
+std::vector<std::string> known_memory_policy_flags();
 
 }  // namespace vps::namespaces

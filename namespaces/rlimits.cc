@@ -38,10 +38,6 @@ Result<> apply_rlimits(const std::vector<oci::Rlimit>& rlimits, pid_t pid) {
   return {};
 }
 
-std::vector<std::string> known_rlimit_names() {
-  std::vector<std::string> names;
-  for (const auto& entry : kRlimits) names.emplace_back(entry.name);
-  return names;
-}
+std::vector<std::string> known_rlimit_names() { return names_of(kRlimits); }
 
 }  // namespace vps::namespaces

@@ -103,6 +103,9 @@ Result<> apply_memory_policy(const oci::MemoryPolicy& policy) {
   return {};
 }
 
+std::vector<std::string> known_memory_policy_modes() { return names_of(kMemoryModes); }
+std::vector<std::string> known_memory_policy_flags() { return names_of(kMemoryFlags); }
+
 Result<> apply_cpu_affinity(const std::string& cpu_list) {
   auto cpus = VPS_TRY_CTX("cpu affinity", parse_cpu_list(cpu_list));
   std::size_t size = CPU_ALLOC_SIZE(cpus.back() + 1);

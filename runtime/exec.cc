@@ -64,6 +64,41 @@ Result<UniqueFd> exec_cgroup(const cgroups::Group& group, pid_t pid) {
   return open_at(group.dirfd(), kExecGroup, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 }
 
+// "cpu,cpuacct" is the place of "cpu" and of "cpuacct"; the v2 tree is "unified" beside v1 hierarchies and has no name else.
+bool is_place_of(const std::string& place, const std::string& controller) {
+  if (controller.empty()) return true;
+  std::string_view rest = place;
+  while (true) {
+    auto comma = std::min(rest.find(','), rest.size());
+    if (rest.substr(0, comma) == controller) return true;
+    if (comma == rest.size()) return false;
+    rest.remove_prefix(comma + 1);
+  }
+}
+
+// Moves the caller into the v1 groups of the new process; the v2 group is for clone3.
+Result<UniqueFd> enter_cgroups(const cgroups::Group& group, pid_t target, const std::vector<SubCgroup>& wanted) {
+  VPS_TRY(group.attach_v1(::getpid()));
+  UniqueFd unified;
+  for (const auto& sub : wanted) {
+    bool found = false;
+    for (const auto& place : group.places()) {
+      if (!is_place_of(place.name, sub.controller)) continue;
+      auto dir = open_in_root(place.dirfd, sub.path, O_RDONLY | O_DIRECTORY);
+      if (!dir && dir.error().err() == ENOENT) continue;
+      if (!dir) return std::unexpected(std::move(dir).error());
+      found = true;
+      if (place.dirfd == group.dirfd())
+        unified = std::move(*dir);
+      else
+        VPS_TRY_CTX(sub.path, write_kernel_file_at(dir->get(), "cgroup.procs", std::to_string(::getpid())));
+    }
+    if (!found) return fail_errno(ENOENT, "{}{}{}", sub.controller, sub.controller.empty() ? "" : ":", sub.path);
+  }
+  if (unified) return unified;
+  return exec_cgroup(group, target);
+}
+
 void set_default_env(std::vector<std::string>& env, std::string_view key, std::string_view value) {
   std::string prefix = fmt::format("{}=", key);
   if (std::ranges::none_of(env, [&](const std::string& e) { return e.starts_with(prefix); }))
@@ -178,13 +213,7 @@ Result<PidFd> exec_in_container(ExecRequest request) {
     return fail(Code::kUnavailable, "exec with a seccomp profile that notifies");
 
   UniqueFd cgroup;
-  if (request.group != nullptr) {
-    if (request.cgroup.empty())
-      cgroup = VPS_TRY_CTX("cgroup", exec_cgroup(*request.group, request.target->pid()));
-    else
-      cgroup = VPS_TRY_CTX("cgroup", open_in_root(request.group->dirfd(), request.cgroup, O_RDONLY | O_DIRECTORY));
-    VPS_TRY_CTX("cgroup", request.group->attach_v1(::getpid()));
-  }
+  if (request.group != nullptr) cgroup = VPS_TRY_CTX("cgroup", enter_cgroups(*request.group, request.target->pid(), request.cgroups));
   const auto& affinity = request.process.exec_cpu_affinity;
   if (affinity && !affinity->initial.empty()) VPS_TRY(ns::apply_cpu_affinity(affinity->initial));
   if ((joined_flags(spec, request.target->pid()) & CLONE_NEWPID) != 0) VPS_TRY(ns::join_namespaces(request.target->fd(), CLONE_NEWPID));

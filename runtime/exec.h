@@ -6,6 +6,7 @@
 #include <array>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/fd.h"
@@ -15,6 +16,12 @@
 
 namespace vps::runtime {
 
+// A cgroup below the container's own that is there already.
+struct SubCgroup {
+  std::string controller;  // of a v1 hierarchy ("memory"); empty: every hierarchy that has the path, one at least
+  std::string path;        // "/sub"
+};
+
 struct ExecRequest {
   const oci::Spec* spec = nullptr;        // of the container: namespaces, seccomp
   oci::Process process;                   // what to run; capabilities absent: those of the container's own process
@@ -23,7 +30,7 @@ struct ExecRequest {
   bool login = false;                     // home as cwd, the shell when process.args is empty, HOME USER SHELL LOGNAME
   const PidFd* target = nullptr;          // a process of the container, usually pid 1
   const cgroups::Group* group = nullptr;  // null: stay in the caller's cgroups
-  std::string cgroup;                     // a v2 cgroup below the group's ("/sub"); empty: where the target is
+  std::vector<SubCgroup> cgroups;         // where in the group; none: beside the target
   std::array<int, 3> stdio{-1, -1, -1};   // without a terminal
   int preserve_fds = 0;                   // as in LaunchRequest
   std::string keyring;                    // session keyring to join; empty: none

@@ -1,11 +1,13 @@
 #include "cli/oci/container.h"
 
 #include <poll.h>
+#include <regex.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "base/files.h"
@@ -90,6 +92,19 @@ Result<std::vector<std::string>> Container::ids(const Context& context) {
     std::string path = context.root + "/" + name;
     return !check_id(name) || ::lstat(path.c_str(), &st) != 0 || !S_ISDIR(st.st_mode);
   });
+  return names;
+}
+
+Result<std::vector<std::string>> Container::ids_matching(const Context& context, const std::string& pattern) {
+  regex_t expression{};
+  if (int err = ::regcomp(&expression, pattern.c_str(), REG_EXTENDED | REG_NOSUB); err != 0) {
+    std::array<char, 128> reason{};
+    ::regerror(err, &expression, reason.data(), reason.size());
+    return fail(Code::kUsage, "'{}' is no regular expression: {}", pattern, reason.data());
+  }
+  auto names = ids(context);
+  if (names) std::erase_if(*names, [&](const std::string& name) { return ::regexec(&expression, name.c_str(), 0, nullptr, 0) != 0; });
+  ::regfree(&expression);
   return names;
 }
 

@@ -27,6 +27,8 @@ class Container {
   static Result<Container> open(const Context& context, const std::string& id);
   // Ids of all state directories.
   static Result<std::vector<std::string>> ids(const Context& context);
+  // Those that an extended regular expression (regex(7)) is found in, as crun's --regex.
+  static Result<std::vector<std::string>> ids_matching(const Context& context, const std::string& pattern);
 
   // Exclusive among commands that change the container; held until this object goes. `wait` false: kBusy.
   Result<> lock(bool wait);

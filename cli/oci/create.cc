@@ -5,7 +5,8 @@ namespace vps::vpsrun {
 namespace {
 
 constexpr OptionSpec kOptions[] = {kBundleOption,     kConfigOption,      kPidFileOption, kConsoleSocketOption,
-                                   kPidfdSocketOption, kPreserveFdsOption, kNoPivotOption, kNoNewKeyringOption};
+                                   kPidfdSocketOption, kPreserveFdsOption, kNoPivotOption, kNoNewKeyringOption,
+                                   {.name = "no-subreaper", .help = "for compatibility; create never becomes a subreaper"}};
 
 Result<int> run(Context& context, const Arguments& arguments) {
   auto options = VPS_TRY(create_options(arguments));

@@ -7,6 +7,7 @@ namespace {
 
 constexpr OptionSpec kOptions[] = {
     {.name = "force", .letter = 'f', .help = "kill it first; a container that is not there is no error"},
+    {.name = "regex", .letter = 'r', .help = "ID is an extended regular expression: every container that it is found in"},
 };
 
 Result<> take_down(Container& container, bool force) {
@@ -35,11 +36,23 @@ Result<> take_down(Container& container, bool force) {
   return container.remove();
 }
 
+Result<> delete_container(const Context& context, const std::string& id, bool force) {
+  auto container = Container::open(context, id);
+  Result<> done = container ? take_down(*container, force) : Result<>(std::unexpected(container.error()));
+  if (!done && force && done.error().code() == Code::kNotFound) return {};
+  return done;
+}
+
 Result<int> run(Context& context, const Arguments& arguments) {
   const bool force = arguments.flag("force");
-  auto container = Container::open(context, arguments.positionals()[0]);
-  Result<> done = container ? take_down(*container, force) : Result<>(std::unexpected(container.error()));
-  if (!done && !(force && done.error().code() == Code::kNotFound)) return std::unexpected(std::move(done).error());
+  std::vector<std::string> ids{arguments.positionals()[0]};
+  if (arguments.flag("regex")) ids = VPS_TRY(Container::ids_matching(context, ids[0]));
+  Result<> first_error;
+  for (const auto& id : ids) {
+    auto done = delete_container(context, id, force);
+    if (!done && first_error) first_error = std::move(done);
+  }
+  VPS_TRY(std::move(first_error));
   return 0;
 }
 

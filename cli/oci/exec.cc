@@ -30,7 +30,8 @@ constexpr OptionSpec kOptions[] = {
     {.name = "no-new-privs", .help = "set no_new_privs"},
     {.name = "apparmor", .value = "PROFILE", .help = "AppArmor profile"},
     {.name = "process-label", .value = "LABEL", .help = "SELinux label"},
-    {.name = "cgroup", .value = "PATH", .help = "cgroup below the container's own"},
+    {.name = "cgroup", .value = "[CONTROLLERS:]PATH", .help = "an existing cgroup below the container's own; with controllers (cpu,memory) that of their "
+                                                           "v1 hierarchies alone", .repeated = true},
     {.name = "ignore-paused", .help = "do not refuse when the container is paused"},
     kPidFileOption,
     kConsoleSocketOption,
@@ -89,6 +90,25 @@ Result<oci::Process> read_process(const Arguments& arguments, const oci::Spec& s
   return process;
 }
 
+// "PATH" or "CONTROLLER[,CONTROLLER]:PATH", as runc takes them.
+std::vector<runtime::SubCgroup> sub_cgroups(const Arguments& arguments) {
+  std::vector<runtime::SubCgroup> result;
+  for (const auto& text : arguments.values("cgroup")) {
+    auto colon = text.find(':');
+    runtime::SubCgroup entry;
+    entry.path = colon == std::string::npos ? text : text.substr(colon + 1);
+    if (!entry.path.starts_with('/')) entry.path.insert(0, "/");
+    std::string controllers = colon == std::string::npos ? "" : text.substr(0, colon);
+    do {
+      auto comma = std::min(controllers.find(','), controllers.size());
+      entry.controller = controllers.substr(0, comma);
+      controllers.erase(0, comma + 1);
+      result.push_back(entry);
+    } while (!controllers.empty());
+  }
+  return result;
+}
+
 Result<int> run(Context& context, const Arguments& arguments) {
   auto container = VPS_TRY(Container::open(context, arguments.positionals()[0]));
   auto status = container.status();
@@ -107,10 +127,8 @@ Result<int> run(Context& context, const Arguments& arguments) {
   request.target = &target;
   auto group = VPS_TRY(container.group());
   request.group = group ? &*group : nullptr;
-  if (const auto* below = arguments.value("cgroup")) {
-    if (!group) return fail(Code::kUsage, "--cgroup: the container has none");
-    request.cgroup = below->starts_with('/') ? *below : "/" + *below;
-  }
+  request.cgroups = sub_cgroups(arguments);
+  if (!group && !request.cgroups.empty()) return fail(Code::kUsage, "--cgroup: the container has none");
   request.preserve_fds = VPS_TRY(preserved_descriptors(arguments));
   request.keyring = session_keyring_name(container.id());
   request.seccomp_cache = context.seccomp_cache;

@@ -35,6 +35,7 @@ Json features() {
   linux_["apparmor"] = {{"enabled", ns::apparmor_enabled()}};
   linux_["selinux"] = {{"enabled", ns::selinux_enabled()}};
   linux_["intelRdt"] = {{"enabled", false}};
+  linux_["memoryPolicy"] = {{"modes", ns::known_memory_policy_modes()}, {"flags", ns::known_memory_policy_flags()}};
   linux_["mountExtensions"] = {{"idmap", {{"enabled", true}}}};
   linux_["netDevices"] = {{"enabled", false}};
   Json json;

@@ -1,16 +1,16 @@
 // The commands across processes, as engines call them.
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
 
 #include "base/files.h"
+#include "runtime/init.h"
 #include "tests/conformance/fixture.h"
+#include "tests/conformance/hand_over.h"
 
 namespace vps::test {
 namespace {
@@ -202,29 +202,14 @@ TEST_F(Commands, TerminalGoesToTheConsoleSocket) {
   set("/process/terminal", "true");
   look({"terminal", "stat:/dev/console", "wait"});
   store_config();
-  UniqueFd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::strcpy(address.sun_path, path("s").c_str());
-  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-  ASSERT_EQ(::listen(listener.get(), 1), 0);
+  auto engine = HandOverSocket::listen(path("s"));
+  ASSERT_TRUE(engine);
   EXPECT_EQ(runtime({"create", "--bundle", path("bundle"), id()}).code, 1) << "a terminal without anybody to take it";
   auto created = runtime({"create", "--bundle", path("bundle"), "--console-socket", path("s"), id()});
   ASSERT_EQ(created.code, 0) << created.describe();
-  UniqueFd connection(::accept(listener.get(), nullptr, nullptr));
-  std::array<char, 64> text{};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  iovec data{text.data(), text.size()};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  ASSERT_GT(::recvmsg(connection.get(), &message, 0), 0);
-  ASSERT_NE(CMSG_FIRSTHDR(&message), nullptr);
-  int master = -1;
-  std::memcpy(&master, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof master);
-  UniqueFd terminal(master);
+  auto handed = engine->take();
+  ASSERT_TRUE(handed) << handed.error().to_string();
+  const auto& terminal = handed->fd;
   ASSERT_EQ(runtime({"start", id()}).code, 0);
   std::string seen;
   while (seen.find("waiting") == std::string::npos) {
@@ -285,13 +270,20 @@ TEST_F(Commands, SpecIsACompleteConfiguration) {
 TEST_F(Commands, DeleteForceClearsWhatADeadRuntimeLeft) {
   look({"wait"});
   store_config();
-  for (const char* point : {"create.made", "create.recorded", "create.cgroup", "create.limits", "launch.prepared", "launch.cloned", "launch.id-map",
-                            "launch.rootfs", "create.launched", "create.announced", "init.mounts", "init.pivot-root", "init.ready"}) {
+  std::vector<std::string> points{"create.made",   "create.recorded", "create.cgroup", "create.limits",   "launch.prepared",
+                                  "launch.cloned", "launch.id-map",   "launch.rootfs", "create.launched", "create.announced"};
+  // All steps that a container of this config.json passes before it is created.
+  for (const auto& step : runtime::init_steps()) {
+    if (step.name == "start-container-hooks") break;
+    if (step.need == runtime::Need::kAlways || step.need == runtime::Need::kNewCgroup || step.need == runtime::Need::kNewNetwork)
+      points.push_back("init." + std::string(step.name));
+  }
+  for (const auto& point : points) {
     for (const char* action : {"kill", "error:EIO"}) {
-      CommandOptions options{.env = {{"VPS_FAILPOINTS", std::string(point) + "=" + action}}};
+      CommandOptions options{.env = {{"VPS_FAILPOINTS", point + "=" + action}}};
       auto created = runtime({"create", "--bundle", path("bundle"), id()}, options);
       EXPECT_NE(created.code, 0) << point << " " << action;
-      if (std::string_view(action) != "kill" || std::string_view(point).starts_with("init.")) {
+      if (std::string_view(action) != "kill" || point.starts_with("init.")) {
         EXPECT_EQ(runtime({"list", "-q"}).out, "") << point << ": an error leaves nothing";
       }
       EXPECT_EQ(runtime({"delete", "--force", id()}).code, 0) << point;
@@ -306,6 +298,40 @@ TEST_F(Commands, DeleteForceClearsWhatADeadRuntimeLeft) {
     EXPECT_EQ(runtime({command, id()}, options).code, 128 + SIGKILL) << point;
     EXPECT_EQ(runtime({"delete", "--force", id()}).code, 0) << point;
     EXPECT_EQ(runtime({"list", "-q"}).out, "") << point;
+  }
+}
+
+// The steps of the init half that come after the creation: the reason travels to start, and what dies there is a stopped container.
+TEST_F(Commands, DeathDuringTheStartIsToldByStart) {
+  if (!is_vpsrun()) GTEST_SKIP() << "failpoints are ours";
+  look({"wait"});
+  store_config();
+  for (const char* step : {"start-container-hooks", "seccomp", "exec"}) {
+    for (const char* action : {"kill", "error:EIO"}) {
+      auto point = "init." + std::string(step) + "=" + action;
+      ASSERT_EQ(vps::test::run({"/bin/sh", "-c", "exec \"$@\" </dev/null >/dev/null 2>&1", "sh", program(), "--root", path("run"), "create", "--bundle",
+                                path("bundle"), id()}, {.env = {{"VPS_FAILPOINTS", point}}})->code, 0) << point;
+      auto started = runtime({"start", id()});
+      EXPECT_EQ(started.code, 1) << point;
+      EXPECT_THAT(started.err, HasSubstr(std::string_view(action) == "kill" ? "ended during its start" : step)) << started.describe();
+      EXPECT_TRUE(eventually([&] { return state().string("/status") == "stopped"; })) << point;
+      EXPECT_EQ(runtime({"delete", id()}).code, 0) << point;
+    }
+  }
+}
+
+// An exec that fails or dies on its way leaves the container as it was.
+TEST_F(Commands, DeathDuringExecLeavesTheContainerAlone) {
+  if (!is_vpsrun()) GTEST_SKIP() << "failpoints are ours";
+  start_waiting();
+  for (const char* point : {"exec.joined", "exec.started"}) {
+    for (const char* action : {"kill", "error:EIO"}) {
+      CommandOptions options{.env = {{"VPS_FAILPOINTS", std::string(point) + "=" + action}}};
+      auto result = runtime({"exec", id(), "/probe", "id"}, options);
+      EXPECT_EQ(result.code, std::string_view(action) == "kill" ? 128 + SIGKILL : 255) << point;
+      EXPECT_EQ(state().string("/status"), "running") << point;
+      EXPECT_EQ(exec({}, {"id"})["id"], "0:0 ") << point;
+    }
   }
 }
 

@@ -1,6 +1,10 @@
 // Ways out of a container that have worked on runtimes before. Each test tries one class of them.
 #include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/files.h"
@@ -51,6 +55,79 @@ TEST_F(Escape, MountTargetsStayInTheRoot) {
   EXPECT_THAT(*list_dir(path("host")), testing::IsEmpty()) << "nothing was made on the host";
   EXPECT_THAT(seen["mount:" + path("host") + "/a"], HasSubstr("tmpfs")) << "inside, the link leads to the same name below the root";
   EXPECT_EQ(seen["read:" + path("host") + "/b"], "x");
+}
+
+// Exchanges two names below the root as fast as it can until it goes: what a process of another container does in a volume that
+// both have.
+class Exchanger {
+ public:
+  Exchanger(const std::string& a, const std::string& b) : pid_(::fork()) {
+    if (pid_ != 0) return;
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    while (true) (void)::renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE);
+  }
+  Exchanger(const Exchanger&) = delete;
+  Exchanger& operator=(const Exchanger&) = delete;
+  ~Exchanger() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+
+ private:
+  pid_t pid_;
+};
+
+// CVE-2021-30465, CVE-2024-45310: the component of a mount target becomes a symlink to the host between check and use. Files and
+// directories that are missing for a target are not made out there either.
+TEST_F(Escape, MountTargetsStayInTheRootDuringARace) {
+  ASSERT_TRUE(make_dirs(path("host")));
+  ASSERT_TRUE(make_dirs(rootfs("/vol/dir")));
+  write_file("file", "x");
+  link(path("host"), "/vol/link");
+  add_mount("/vol/dir/made/deep", "tmpfs", "tmpfs", {});
+  add_mount("/vol/dir/file", "bind", path("file"), {"bind"});
+  look({});
+  Exchanger exchanger(rootfs("/vol/dir"), rootfs("/vol/link"));
+  constexpr int kRounds = 40;
+  int refused = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    if (run().code != 0) ++refused;
+    ASSERT_THAT(*list_dir(path("host")), testing::IsEmpty()) << "round " << round;
+  }
+  // Whichever of the two the walk has met, the mount is in the root; a refusal is as good.
+  RecordProperty("refused", refused);
+}
+
+// CVE-2025-31133, CVE-2025-52565: the same with the null device that masks are made of, and with the target of the console.
+TEST_F(Escape, MasksAndConsoleHoldDuringARace) {
+  set("/mounts", R"([{"destination": "/proc", "type": "proc", "source": "proc"},
+                     {"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": ["newinstance", "ptmxmode=0666"]}])");
+  ASSERT_TRUE(make_dirs(rootfs("/dev/pts")));
+  write_file("bundle/rootfs/etc/secret", "secret");
+  set("/linux/maskedPaths", R"(["/etc/secret"])");
+  set("/linux/readonlyPaths", "[]");
+  set("/process/terminal", "true");
+  ASSERT_EQ(::mknod(rootfs("/dev/null").c_str(), S_IFCHR | 0666, makedev(1, 3)), 0);
+  link("/proc/sys/kernel/msgmax", "/dev/other");
+  write_file("bundle/rootfs/dev/console", "");
+  link("/proc/sys/kernel/msgmnb", "/dev/elsewhere");
+  look({"read:/etc/secret", "stat:/etc/secret", "stat:/proc/sys/kernel/msgmax", "stat:/proc/sys/kernel/msgmnb"});
+  Exchanger nulls(rootfs("/dev/null"), rootfs("/dev/other"));
+  Exchanger consoles(rootfs("/dev/console"), rootfs("/dev/elsewhere"));
+  constexpr int kRounds = 40;
+  int started = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    auto result = run();
+    if (result.code != 0) continue;
+    ++started;
+    auto text = result.out;
+    std::erase(text, '\r');
+    auto seen = parse_report(text);
+    ASSERT_THAT(seen["stat:/etc/secret"], HasSubstr(" 1:3 ")) << "round " << round;
+    ASSERT_THAT(seen["stat:/proc/sys/kernel/msgmax"], HasSubstr("file")) << "round " << round;
+    ASSERT_THAT(seen["stat:/proc/sys/kernel/msgmnb"], HasSubstr("file")) << "the terminal lies over a file of /proc, round " << round;
+  }
+  RecordProperty("started", started);
 }
 
 // CVE-2024-21626: a working directory through a descriptor that the runtime left open.
@@ -132,6 +209,26 @@ TEST_F(Escape, MaskIsTheNullDevice) {
     EXPECT_THAT(result.err, HasSubstr("/dev/null")) << result.describe();
   }
   EXPECT_THAT(result.out, Not(HasSubstr("=secret")));
+}
+
+// CVE-2025-52881, CVE-2019-16884: what the runtime writes for a process goes to a file that does nothing. The files of the first
+// process are known by number: it is 1 inside.
+TEST_F(Escape, LabelsAndSysctlsAreWrittenToProcItself) {
+  write_file("fake", "untouched");
+  for (const char* where : {"/proc/1/attr/exec", "/proc/1/attr/apparmor/exec", "/proc/self/attr/exec", "/proc/thread-self/attr/exec", "/proc/sys/kernel/msgmax",
+                            "/proc/1/oom_score_adj", "/proc/sysrq-trigger"}) {
+    set("/mounts", R"([{"destination": "/proc", "type": "proc", "source": "proc"}])");
+    add_mount(where, "bind", path("fake"), {"bind"});
+    look({});
+    auto result = run();
+    EXPECT_NE(result.code, 0) << where;
+    EXPECT_THAT(result.err, HasSubstr(where)) << result.describe();
+  }
+  // The other way round: a harmless file of /proc replaced by a dangerous one.
+  set("/mounts", R"([{"destination": "/proc", "type": "proc", "source": "proc"}])");
+  add_mount("/proc/1/attr/exec", "bind", "/proc/sysrq-trigger", {"bind"});
+  EXPECT_NE(run().code, 0);
+  EXPECT_EQ(read_file(path("fake")).value_or(""), "untouched");
 }
 
 // CVE-2025-52565: /dev/console is a link into /proc.

@@ -46,6 +46,7 @@ class ConformanceTest : public testing::Test {
   [[nodiscard]] const std::string& id() const { return id_; }
   [[nodiscard]] std::string cgroup_name() const { return "vps-test-" + id_; }
   [[nodiscard]] std::string cgroup_file(const std::string& controller, const std::string& v1, const std::string& v2) const;
+  [[nodiscard]] const std::string& program() const { return program_; }
   [[nodiscard]] bool is_vpsrun() const { return program_.ends_with("vpsrun"); }
   void write_file(const std::string& name, const std::string& text, mode_t mode = 0644);
   void store_config();

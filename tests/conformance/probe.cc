@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -184,6 +185,14 @@ std::string affinity() {
   return text;
 }
 
+// "MODE NODES": the policy with its flags, and the mask of the first nodes.
+std::string memory_policy() {
+  int mode = 0;
+  std::array<unsigned long, 16> nodes{};
+  if (::syscall(SYS_get_mempolicy, &mode, nodes.data(), nodes.size() * 64, nullptr, 0) != 0) return error_text(errno);
+  return std::to_string(mode) + " " + std::to_string(nodes[0]);
+}
+
 std::string look(const std::string& what, const std::string& at) {
   if (what == "id") return std::to_string(::getuid()) + ":" + std::to_string(::getgid()) + " " + groups();
   if (what == "read") return read_text(at);
@@ -204,6 +213,7 @@ std::string look(const std::string& what, const std::string& at) {
   if (what == "personality") return number(::personality(0xffffffff));
   if (what == "keyring") return number(::syscall(SYS_keyctl, 0 /* KEYCTL_GET_KEYRING_ID */, -3, 0));
   if (what == "boottime") return offset_of_clock(CLOCK_BOOTTIME);
+  if (what == "mempolicy") return memory_policy();
   if (what == "affinity") return affinity();
   if (what == "mkdir") return ::mkdir(at.c_str(), 0700) == 0 ? "ok" : error_text(errno);
   if (what == "sethostname") return ::sethostname(at.data(), at.size()) == 0 ? "ok" : error_text(errno);
