@@ -31,6 +31,8 @@ class Group {
   // of an earlier life stays; kBusy when processes are in it. On an error what was made is removed again.
   static Result<Group> create(const Host& host, const std::string& path);
   static Result<Group> open(const Host& host, const std::string& path);  // kNotFound
+  // One that somebody else (systemd) has made in the v2 tree, processes in it or not. v1 hierarchies that do not have it get it.
+  static Result<Group> adopt(const Host& host, const std::string& path);  // kNotFound
   // Kills what is left, removes the whole subtree in every hierarchy, deepest first. Already gone is success. Parents
   // stay. kWrongState when the calling process is inside; kTimedOut when a killed process does not die.
   static Result<> remove(const Host& host, const std::string& path);

@@ -217,6 +217,19 @@ Result<Group> Group::open(const Host& host, const std::string& raw_path) {
   return group;
 }
 
+Result<Group> Group::adopt(const Host& host, const std::string& raw_path) {
+  auto group = VPS_TRY(open(host, raw_path));
+  UndoStack undo;
+  const auto controllers = usual_controllers(host);
+  for (const auto& hierarchy : host.v1) {
+    if (std::ranges::any_of(group.v1_, [&](const V1Dir& dir) { return dir.hierarchy == hierarchy; })) continue;
+    auto fd = VPS_TRY(make_path({hierarchy.base, &hierarchy, controllers}, group.path_, undo));
+    group.v1_.push_back({hierarchy, std::move(fd)});
+  }
+  undo.commit();
+  return group;
+}
+
 Result<> Group::remove(const Host& host, const std::string& raw_path) {
   auto path = VPS_TRY(normal_path(raw_path));
   // SIGKILL reaches what the v2 freezer holds, but not what somebody froze with v1's.

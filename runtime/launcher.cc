@@ -15,6 +15,7 @@
 #include "runtime/hooks.h"
 #include "runtime/init.h"
 #include "runtime/joins.h"
+#include "runtime/net_devices.h"
 #include "runtime/rootfs.h"
 
 namespace vps::runtime {
@@ -31,7 +32,6 @@ Result<> check_host(const oci::Spec& spec) {
     return fail(Code::kUnavailable, "{}: this host has no SELinux",
                 spec.process->selinux_label.empty() ? "linux.mountLabel" : "process.selinuxLabel");
   if (spec.linux_->intel_rdt) return fail(Code::kUnavailable, "linux.intelRdt is not supported");
-  if (!spec.linux_->net_devices.empty()) return fail(Code::kUnavailable, "linux.netDevices is not supported");
   return {};
 }
 
@@ -113,8 +113,18 @@ Result<> Launcher::serve_id_maps(const InitPlan& plan) {
     VPS_TRY_CTX("oom score", write_kernel_file_at(proc.get(), "oom_score_adj",
                                                   std::to_string(*request_.spec->process->oom_score_adj)));
   }
+  if (!linux_.net_devices.empty()) VPS_TRY_CTX("linux.netDevices", serve_net_devices(plan));
   VPS_TRY(failpoint::hit("launch.id-map"));
   return channel_.send(SyncMessage::kIdMapDone);
+}
+
+// Into the namespace that the new process has, or is about to join.
+Result<> Launcher::serve_net_devices(const InitPlan& plan) {
+  auto path = fmt::format("/proc/{}/ns/net", process_.pid());
+  for (const auto& join : plan.joins)
+    if (join.type == "network") path = join.path;
+  auto netns = VPS_TRY(open_path(path, O_RDONLY));
+  return take_net_devices(*request_.spec, netns.get());
 }
 
 Result<> Launcher::serve_mounts(const InitPlan& plan) {

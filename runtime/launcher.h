@@ -55,7 +55,7 @@ struct LaunchRequest {
 class Launcher {
  public:
   // Steps 0 to 7 of sync.h: on success the container exists and waits for start(). On failure nothing is left of the
-  // process; the cgroup is the caller's.
+  // process; the cgroup is the caller's, and so are network devices that have been moved in (net_devices.h).
   static Result<Launcher> create(LaunchRequest request);
   // kExec, and the confirmation by end of file.
   Result<> start();
@@ -68,6 +68,7 @@ class Launcher {
   Launcher(LaunchRequest request, SyncChannel channel) : request_(std::move(request)), channel_(std::move(channel)) {}
   Result<> serve(const InitPlan& plan);
   Result<> serve_id_maps(const InitPlan& plan);
+  Result<> serve_net_devices(const InitPlan& plan);
   Result<> serve_mounts(const InitPlan& plan);
   Result<> serve_until_ready();
   Result<> run_hooks_before_pivot();

@@ -1,8 +1,12 @@
 #include "cli/oci/container.h"
 
+#include <linux/nsfs.h>
 #include <poll.h>
 #include <regex.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,7 +15,11 @@
 #include <cerrno>
 
 #include "base/files.h"
+#include "base/log.h"
 #include "base/units.h"
+#include "cgroups/systemd_unit.h"
+#include "namespaces/mounts.h"
+#include "runtime/net_devices.h"
 #include "specs/oci/json.h"
 
 namespace vps::vpsrun {
@@ -21,6 +29,7 @@ constexpr const char* kRecord = "state.json";
 constexpr const char* kConfig = "config.json";
 constexpr const char* kLock = "lock";
 constexpr const char* kSocket = "start.sock";
+constexpr const char* kNetwork = "network";
 
 std::unexpected<Error> unknown(const std::string& id) { return fail(Code::kNotFound, "container '{}' does not exist", id); }
 
@@ -188,19 +197,58 @@ Result<> Container::require(std::initializer_list<Status> allowed, std::string_v
   return fail(Code::kWrongState, "cannot {} container '{}' in the {} state", action, id_, status_name(now));
 }
 
+Result<cgroups::Host> Container::host() const {
+  auto host = VPS_TRY(cgroups::Host::discover());
+  return record_.unit.empty() ? host : cgroups::host_of_units(std::move(host));
+}
+
 Result<std::optional<cgroups::Group>> Container::group() const {
   if (record_.cgroup.empty()) return std::optional<cgroups::Group>();
-  auto host = VPS_TRY(cgroups::Host::discover());
-  auto found = cgroups::Group::open(host, record_.cgroup);
+  auto found = cgroups::Group::open(VPS_TRY(host()), record_.cgroup);
   if (!found && found.error().code() == Code::kNotFound) return std::optional<cgroups::Group>();
   if (!found) return std::unexpected(std::move(found).error());
   return std::optional(std::move(*found));
 }
 
 Result<> Container::remove_group() const {
+  if (!record_.unit.empty()) {
+    auto systemd = cgroups::Systemd::connect();
+    if (systemd) VPS_TRY(systemd->stop(record_.unit));
+    // Without systemd there is no unit of its any more.
+    if (!systemd && systemd.error().code() != Code::kUnavailable) return std::unexpected(std::move(systemd).error());
+  }
   if (record_.cgroup.empty()) return {};
-  auto host = VPS_TRY(cgroups::Host::discover());
-  return cgroups::Group::remove(host, record_.cgroup);
+  return cgroups::Group::remove(VPS_TRY(host()), record_.cgroup);
+}
+
+Result<> Container::pin_network(pid_t pid) const {
+  auto place = VPS_TRY(open_at(dir_.get(), kNetwork, O_WRONLY | O_CREAT | O_NOFOLLOW, 0600));
+  auto mount = VPS_TRY(namespaces::clone_mount(AT_FDCWD, fmt::format("/proc/{}/ns/net", pid), false));
+  return namespaces::attach_mount(mount.get(), place.get());
+}
+
+Result<> Container::release_network(const oci::Spec& spec, bool give_up) const {
+  if (!spec.linux_ || spec.linux_->net_devices.empty()) return {};
+  auto path = path_ + "/" + kNetwork;
+  const bool pinned = path_exists(path);
+  if (!pinned) {
+    // Nobody has got so far, or the namespace is somebody else's and known by its path.
+    path.clear();
+    for (const auto& entry : spec.linux_->namespaces)
+      if (entry.type == "network") path = entry.path;
+    if (path.empty()) return {};
+  }
+  auto netns = open_path(path, O_RDONLY);
+  if (!netns && netns.error().err() == ENOENT) return {};
+  if (!netns) return std::unexpected(std::move(netns).error());
+  if (::ioctl(netns->get(), NS_GET_NSTYPE) == CLONE_NEWNET) {
+    auto given = runtime::give_back_net_devices(spec, netns->get());
+    if (!given && !give_up) return std::unexpected(std::move(given).error().wrap("give back network devices"));
+    if (!given) log::warning("give back network devices: {}", given.error().to_string());
+  }
+  netns->reset();
+  if (pinned && ::umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno != EINVAL) return fail_errno(errno, "unmount {}", path);
+  return {};
 }
 
 Result<UniqueFd> Container::listen() const { return Seqpacket::listen(path_ + "/" + kSocket, 0600); }
@@ -214,8 +262,11 @@ Result<> Container::kill_all() const {
   if (init) VPS_TRY(init->signal(SIGKILL));
   auto own = VPS_TRY(group());
   if (own) {
-    VPS_TRY(own->kill());
-    VPS_TRY(own->wait_empty());
+    auto empty = own->kill();
+    if (empty) empty = own->wait_empty();
+    // systemd removes a scope as soon as it is empty, also while we look at it.
+    const bool removed = !empty && (empty.error().err() == ENODEV || empty.error().err() == ENOENT);
+    if (!empty && !removed) return empty;
   }
   if (init) {
     // Whoever started the container reaps it; its end is what counts.

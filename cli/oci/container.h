@@ -49,6 +49,11 @@ class Container {
   // nullopt: the container has none. The host's cgroups are looked up at the first call.
   Result<std::optional<cgroups::Group>> group() const;
   Result<> remove_group() const;
+  // Keeps the network namespace of `pid` alive beyond its processes, so that devices of the host can be given back.
+  Result<> pin_network(pid_t pid) const;
+  // Gives them back; without any to give back nothing. One that the host does not take (its name is in use) is an error, and stays
+  // inside; with `give_up` it is a warning, and the kernel does with it what it does when a namespace ends.
+  Result<> release_network(const oci::Spec& spec, bool give_up) const;
 
   Result<UniqueFd> listen() const;  // start.sock
   Result<Seqpacket> connect() const;
@@ -60,6 +65,7 @@ class Container {
  private:
   Container(std::string path, std::string id) : path_(std::move(path)), id_(std::move(id)) {}
   [[nodiscard]] bool waits_for_start() const;
+  Result<cgroups::Host> host() const;
 
   std::string path_, id_;
   UniqueFd dir_, lock_;

@@ -3,17 +3,20 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <climits>
+#include <iterator>
 
 #include "base/failpoint.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "cgroups/systemd_unit.h"
 #include "cli/oci/fd_socket.h"
 #include "cli/oci/log.h"
 #include "cli/oci/resources.h"
@@ -119,8 +122,11 @@ Creation::~Creation() {
   auto ended = container_.kill_all();
   if (!ended) log::warning("{}", ended.error().to_string());
   if (launcher_) (void)launcher_->process().try_wait();
+  end_placeholder();
   group_.reset();
-  auto removed = container_.remove_group();
+  auto removed = container_.release_network(spec_, true);
+  if (!removed) log::warning("{}", removed.error().to_string());
+  removed = container_.remove_group();
   if (!removed) log::warning("{}", removed.error().to_string());
   run_poststop(container_, spec_);
   removed = container_.remove();
@@ -128,10 +134,47 @@ Creation::~Creation() {
 }
 
 Result<> Creation::make_group() {
-  if (container_.record().cgroup.empty()) return {};
-  auto host = VPS_TRY(cgroups::Host::discover());
-  group_ = VPS_TRY(cgroups::Group::create(host, container_.record().cgroup));
+  if (!container_.record().unit.empty()) {
+    VPS_TRY(make_unit());
+  } else {
+    if (container_.record().cgroup.empty()) return {};
+    auto host = VPS_TRY(cgroups::Host::discover());
+    group_ = VPS_TRY(cgroups::Group::create(host, container_.record().cgroup));
+  }
   VPS_TRY(failpoint::hit("create.cgroup"));
+  return limit_group();
+}
+
+// A scope needs a process to be made around, and ours is not there yet.
+Result<> Creation::make_unit() {
+  auto systemd = VPS_TRY(cgroups::Systemd::connect());
+  auto name = VPS_TRY(cgroups::parse_scope_name(spec_.linux_->cgroups_path, options_.id, cgroups::Systemd::default_slice()));
+  auto properties = VPS_TRY(cgroups::annotated_properties(spec_.annotations));
+  if (spec_.linux_->resources) std::ranges::move(cgroups::unit_properties(without_unset(*spec_.linux_->resources)), std::back_inserter(properties));
+  auto cloned = VPS_TRY(namespaces::clone_process({}));
+  if (cloned.child) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::close_range(0, ~0U, 0);
+    while (true) ::pause();
+  }
+  placeholder_ = std::move(cloned.process);
+  VPS_TRY(systemd.start_scope(name, placeholder_.pid(), std::move(properties)));
+  auto host = cgroups::host_of_units(VPS_TRY(cgroups::Host::discover()));
+  auto record = container_.record();
+  record.cgroup = VPS_TRY(cgroups::unit_cgroup_of(host, placeholder_.pid()));
+  VPS_TRY(container_.store(std::move(record)));
+  group_ = VPS_TRY(cgroups::Group::adopt(host, container_.record().cgroup));
+  return {};
+}
+
+void Creation::end_placeholder() {
+  if (!placeholder_) return;
+  (void)placeholder_.signal(SIGKILL);
+  (void)placeholder_.wait();
+  placeholder_ = {};
+}
+
+Result<> Creation::limit_group() {
   std::vector<oci::DeviceRule> rules;
   if (spec_.linux_->resources) {
     auto resources = without_unset(*spec_.linux_->resources);
@@ -150,8 +193,6 @@ Result<> Creation::make_group() {
 }
 
 Result<> Creation::launch(const Context& context) {
-  if (context.cgroups == CgroupManager::kSystemd && path_exists("/run/systemd/system"))
-    return fail(Code::kUnavailable, "the cgroup manager systemd: vpsrun does not talk to systemd; tell the engine to use cgroupfs");
   Record record;
   record.id = options_.id;
   record.oci_version = spec_.oci_version;
@@ -159,7 +200,13 @@ Result<> Creation::launch(const Context& context) {
   record.rootfs = spec_.root->path.starts_with('/') ? spec_.root->path : options_.bundle + "/" + spec_.root->path;
   record.created = time_now();
   record.owner = ::geteuid();
-  if (context.cgroups != CgroupManager::kDisabled) record.cgroup = VPS_TRY(cgroup_path(spec_.linux_->cgroups_path, options_.id));
+  if (context.cgroups == CgroupManager::kSystemd) {
+    VPS_TRY(cgroups::Systemd::connect());
+    record.unit = VPS_TRY(cgroups::parse_scope_name(spec_.linux_->cgroups_path, options_.id, cgroups::Systemd::default_slice())).unit;
+  } else if (context.cgroups == CgroupManager::kCgroupfs) {
+    record.cgroup = VPS_TRY(cgroup_path(spec_.linux_->cgroups_path, options_.id));
+  }
+  record.net_devices = !spec_.linux_->net_devices.empty();
   record.own_pid_namespace = has_new(spec_, "pid");
   record.poststart = spec_.hooks && !spec_.hooks->poststart.empty();
   record.poststop = spec_.hooks && !spec_.hooks->poststop.empty();
@@ -168,6 +215,7 @@ Result<> Creation::launch(const Context& context) {
   VPS_TRY(container_.store(record));
   VPS_TRY(failpoint::hit("create.recorded"));
   VPS_TRY(make_group());
+  record.cgroup = container_.record().cgroup;
   if (options_.waits) listener_ = VPS_TRY(container_.listen());
 
   runtime::LaunchRequest request;
@@ -183,7 +231,9 @@ Result<> Creation::launch(const Context& context) {
   request.on_process = [&](const PidFd& process) -> Result<> {
     record.pid = process.pid();
     record.start_time = VPS_TRY(process_start_time(process.pid()));
-    return container_.store(record);
+    VPS_TRY(container_.store(record));
+    if (record.net_devices && has_new(spec_, "network")) VPS_TRY_CTX("network namespace", container_.pin_network(process.pid()));
+    return {};
   };
   request.on_console = [this](UniqueFd master) -> Result<> {
     if (!options_.console_socket.empty()) return hand_over(options_.console_socket, "/dev/pts/ptmx", master.get());
@@ -191,6 +241,7 @@ Result<> Creation::launch(const Context& context) {
     return {};
   };
   launcher_ = VPS_TRY(runtime::Launcher::create(std::move(request)));
+  end_placeholder();
   listener_.reset();
   VPS_TRY(failpoint::hit("create.launched"));
   record.complete = true;

@@ -57,6 +57,9 @@ class Creation {
       : container_(std::move(container)), options_(std::move(options)), spec_(std::move(spec)) {}
   Result<> launch(const Context& context);
   Result<> make_group();
+  Result<> make_unit();
+  void end_placeholder();
+  Result<> limit_group();
   Result<> announce();
 
   Container container_;
@@ -64,6 +67,7 @@ class Creation {
   oci::Spec spec_;
   UniqueFd console_;
   std::optional<cgroups::Group> group_;
+  PidFd placeholder_;  // holds a scope of systemd open until the container is in it
   std::optional<runtime::Launcher> launcher_;
   UniqueFd listener_;
   bool undo_ = true;

@@ -26,6 +26,11 @@ Result<> take_down(Container& container, bool force) {
   VPS_TRY(container.reload());
   VPS_TRY(container.kill_all());
   VPS_TRY(failpoint::hit("delete.killed"));
+  if (container.record().net_devices) {
+    auto spec = VPS_TRY(container.spec());
+    VPS_TRY(container.release_network(spec, force));
+    VPS_TRY(failpoint::hit("delete.network"));
+  }
   VPS_TRY(container.remove_group());
   VPS_TRY(failpoint::hit("delete.cgroup"));
   if (container.record().poststop) {

@@ -23,8 +23,8 @@ Json features() {
   auto host = cgroups::Host::discover();
   linux_["cgroup"] = {{"v1", host && !host->v1.empty()},
                       {"v2", host.has_value()},
-                      {"systemd", false},
-                      {"systemdUser", false},
+                      {"systemd", true},
+                      {"systemdUser", true},
                       {"rdma", host && host->has("rdma")}};
   linux_["seccomp"] = {{"enabled", true},
                        {"actions", ns::seccomp_action_names()},
@@ -37,7 +37,7 @@ Json features() {
   linux_["intelRdt"] = {{"enabled", false}};
   linux_["memoryPolicy"] = {{"modes", ns::known_memory_policy_modes()}, {"flags", ns::known_memory_policy_flags()}};
   linux_["mountExtensions"] = {{"idmap", {{"enabled", true}}}};
-  linux_["netDevices"] = {{"enabled", false}};
+  linux_["netDevices"] = {{"enabled", true}};
   Json json;
   json["ociVersionMin"] = "1.0.0";
   json["ociVersionMax"] = "1.3.0";

@@ -37,6 +37,8 @@ std::string format_record(const Record& record) {
             {"pid", record.pid},
             {"startTime", record.start_time},
             {"cgroup", record.cgroup},
+            {"unit", record.unit},
+            {"netDevices", record.net_devices},
             {"ownPidNamespace", record.own_pid_namespace},
             {"complete", record.complete},
             {"poststart", record.poststart},
@@ -59,6 +61,8 @@ Result<Record> parse_record(std::string_view text) {
     record.pid = json.at("pid").get<pid_t>();
     record.start_time = json.at("startTime").get<std::uint64_t>();
     record.cgroup = json.at("cgroup").get<std::string>();
+    record.unit = json.value("unit", "");  // of an earlier release: absent
+    record.net_devices = json.value("netDevices", false);
     record.own_pid_namespace = json.at("ownPidNamespace").get<bool>();
     record.complete = json.at("complete").get<bool>();
     record.poststart = json.at("poststart").get<bool>();

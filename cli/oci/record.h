@@ -26,6 +26,8 @@ struct Record {
   std::string cgroup;              // below the base of every hierarchy; empty: none
   bool own_pid_namespace = false;  // its end takes every process of the container along
   bool complete = false;           // false: still being made, or its maker died
+  std::string unit;                // systemd's name for the cgroup; empty: we have made it ourselves
+  bool net_devices = false;        // some of the host's are inside, to be given back
   bool poststart = false, poststop = false;  // config.json has such hooks, so it must be read again
   oci::StringMap annotations;
   bool operator==(const Record&) const = default;

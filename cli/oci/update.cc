@@ -2,6 +2,7 @@
 
 #include "base/files.h"
 #include "base/units.h"
+#include "cgroups/systemd_unit.h"
 #include "cli/oci/commands.h"
 #include "cli/oci/container.h"
 #include "cli/oci/resources.h"
@@ -119,6 +120,11 @@ Result<int> run(Context& context, const Arguments& arguments) {
   VPS_TRY(require_enforced(cgroups::Group::explain(host, resources)));
   auto limits = VPS_TRY(group->apply(resources));
   VPS_TRY(require_enforced(limits));
+  if (!container.record().unit.empty()) {
+    // Or the next reload of systemd writes what it knew before.
+    auto systemd = VPS_TRY(cgroups::Systemd::connect());
+    VPS_TRY(systemd.set_properties(container.record().unit, cgroups::unit_properties(resources)));
+  }
   return 0;
 }
 

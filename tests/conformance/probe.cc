@@ -1,9 +1,12 @@
 // Runs inside the containers of the conformance tests and tells what it sees, a line "KEY=VALUE" each: every argument is one
 // look or one attempt. Static and without a shell, so that an empty root is enough. The keys are the arguments themselves.
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <ifaddrs.h>
 #include <linux/ioprio.h>
+#include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -185,6 +188,35 @@ std::string affinity() {
   return text;
 }
 
+// "up 10.0.0.1/24 fd00::1/64", without what is local to the link; "none" without such a device.
+std::string addresses_of(const std::string& name) {
+  ifaddrs* all = nullptr;
+  if (::getifaddrs(&all) != 0) return error_text(errno);
+  std::vector<std::string> found;
+  std::string text = "none";
+  for (const ifaddrs* entry = all; entry != nullptr; entry = entry->ifa_next) {
+    if (name != entry->ifa_name) continue;
+    text = (entry->ifa_flags & IFF_UP) != 0 ? "up" : "down";
+    if (entry->ifa_addr == nullptr || (entry->ifa_addr->sa_family != AF_INET && entry->ifa_addr->sa_family != AF_INET6)) continue;
+    const bool six = entry->ifa_addr->sa_family == AF_INET6;
+    auto bytes = [&](const sockaddr* address) {
+      return six ? reinterpret_cast<const unsigned char*>(&reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr)
+                 : reinterpret_cast<const unsigned char*>(&reinterpret_cast<const sockaddr_in*>(address)->sin_addr);
+    };
+    const auto* address = bytes(entry->ifa_addr);
+    if (six && address[0] == 0xfe && address[1] == 0x80) continue;
+    int length = 0;
+    for (int i = 0; i < (six ? 16 : 4); ++i) length += __builtin_popcount(bytes(entry->ifa_netmask)[i]);
+    char shown[INET6_ADDRSTRLEN];
+    ::inet_ntop(entry->ifa_addr->sa_family, address, shown, sizeof shown);
+    found.push_back(std::string(shown) + "/" + std::to_string(length));
+  }
+  ::freeifaddrs(all);
+  std::sort(found.begin(), found.end());
+  for (const auto& entry : found) text += " " + entry;
+  return text;
+}
+
 // "MODE NODES": the policy with its flags, and the mask of the first nodes.
 std::string memory_policy() {
   int mode = 0;
@@ -213,6 +245,7 @@ std::string look(const std::string& what, const std::string& at) {
   if (what == "personality") return number(::personality(0xffffffff));
   if (what == "keyring") return number(::syscall(SYS_keyctl, 0 /* KEYCTL_GET_KEYRING_ID */, -3, 0));
   if (what == "boottime") return offset_of_clock(CLOCK_BOOTTIME);
+  if (what == "addresses") return addresses_of(at);
   if (what == "mempolicy") return memory_policy();
   if (what == "affinity") return affinity();
   if (what == "mkdir") return ::mkdir(at.c_str(), 0700) == 0 ? "ok" : error_text(errno);

@@ -1,0 +1,127 @@
+// Cgroups made by systemd (--systemd-cgroup, --cgroup-manager systemd). The host's own root, under a throw-away layer, is booted
+// with systemd as the first process of a container; vpsrun then runs inside.
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/files.h"
+#include "tests/conformance/fixture.h"
+
+namespace vps::test {
+namespace {
+
+using testing::HasSubstr;
+
+class SystemdCgroups : public ConformanceTest {
+ protected:
+  void SetUp() override {
+    ConformanceTest::SetUp();
+    if (!is_vpsrun()) GTEST_SKIP() << "the runtime under test is the outer one as well";
+    if (!path_exists("/lib/systemd/systemd")) GTEST_SKIP() << "systemd is not installed";
+    ASSERT_TRUE(make_dirs(path("layers")));
+    ASSERT_EQ(::mount("tmpfs", path("layers").c_str(), "tmpfs", 0, "size=200m"), 0);
+    for (const char* name : {"layers/up", "layers/work", "system/rootfs"}) ASSERT_TRUE(make_dirs(path(name)));
+    auto options = "lowerdir=/,upperdir=" + path("layers/up") + ",workdir=" + path("layers/work");
+    ASSERT_EQ(::mount("overlay", path("system/rootfs").c_str(), "overlay", 0, options.c_str()), 0);
+    boot();
+  }
+  void TearDown() override {
+    (void)runtime({"delete", "--force", "system"});
+    ::umount2(path("system/rootfs").c_str(), MNT_DETACH);
+    ::umount2(path("layers").c_str(), MNT_DETACH);
+    ConformanceTest::TearDown();
+  }
+
+  CommandResult inside(std::vector<std::string> words) {
+    words.insert(words.begin(), {"exec", "system"});
+    return runtime(words);
+  }
+  CommandResult vpsrun(std::vector<std::string> words) {
+    words.insert(words.begin(), {program(), "--root", "/run/inner", "--systemd-cgroup"});
+    return inside(words);
+  }
+  std::string property(const std::string& unit, const std::string& name) {
+    auto text = inside({"systemctl", "show", unit, "--value", "-p", name}).out;
+    while (text.ends_with('\n')) text.pop_back();
+    return text;
+  }
+
+ private:
+  void boot() {
+    set("/process/args", R"(["/lib/systemd/systemd", "systemd.unit=basic.target"])");
+    set("/process/env", R"(["container=oci", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"])");
+    remove("/process/capabilities");
+    add_mount("/run", "tmpfs", "tmpfs", {});
+    add_mount("/sys/fs/cgroup", "cgroup2", "cgroup2", {});
+    add_mount(path(""), "bind", path(""), {"bind"});
+    set("/linux/resources/devices", R"([{"allow": true, "access": "rwm"}])");
+    set("/linux/cgroupsPath", "\"/" + cgroup_name() + "/system\"");
+    set("/linux/readonlyPaths", "[]");
+    set("/linux/maskedPaths", "[]");
+    store_config();
+    ASSERT_EQ(::rename(path("bundle/config.json").c_str(), path("system/config.json").c_str()), 0);
+    auto started = vps::test::run({"/bin/sh", "-c", "exec \"$@\" </dev/null >" + path("console") + " 2>&1", "sh", program(), "--root", path("run"), "run", "-d",
+                                   "--bundle", path("system"), "system"});
+    ASSERT_TRUE(started);
+    ASSERT_EQ(started->code, 0) << read_file(path("console")).value_or("");
+    auto up = [&] { return inside({"systemctl", "is-system-running"}).out; };
+    ASSERT_TRUE(eventually([&] { return up().starts_with("running") || up().starts_with("degraded"); }, std::chrono::seconds(60))) << up();
+    // The bundle of the inner container.
+    set("/process/args", R"(["/probe", "wait"])");
+    set("/mounts", R"([{"destination": "/proc", "type": "proc", "source": "proc"}])");
+    set("/linux/resources/devices", "[]");
+    set("/linux/cgroupsPath", R"("test-7.slice:inner:one")");
+    set("/annotations", R"({"org.systemd.property.TimeoutStopSec": "3"})");
+    store_config();
+  }
+};
+
+TEST_F(SystemdCgroups, ScopeLivesAndGoesWithTheContainer) {
+  auto created = vpsrun({"create", "--bundle", path("bundle"), "one"});
+  ASSERT_EQ(created.code, 0) << created.describe();
+  EXPECT_EQ(property("inner-one.scope", "Slice"), "test-7.slice");
+  EXPECT_EQ(property("inner-one.scope", "Delegate"), "yes");
+  EXPECT_EQ(property("inner-one.scope", "TimeoutStopUSec"), "3s");
+  EXPECT_EQ(property("inner-one.scope", "ControlGroup"), "/test.slice/test-7.slice/inner-one.scope");
+  EXPECT_EQ(vpsrun({"start", "one"}).code, 0);
+  EXPECT_EQ(inside({"systemctl", "daemon-reload"}).code, 0);
+  EXPECT_EQ(vpsrun({"pause", "one"}).code, 0);
+  EXPECT_THAT(vpsrun({"state", "one"}).out, HasSubstr("paused"));
+  EXPECT_EQ(vpsrun({"resume", "one"}).code, 0);
+  auto pids = vpsrun({"ps", "--format", "json", "one"}).out;
+  EXPECT_THAT(pids, testing::MatchesRegex("\\[[0-9]+\\]\n")) << "the placeholder has gone";
+  EXPECT_EQ(vpsrun({"kill", "one", "KILL"}).code, 0);
+  EXPECT_TRUE(eventually([&] { return vpsrun({"delete", "one"}).code == 0; }));
+  EXPECT_EQ(property("inner-one.scope", "LoadState"), "not-found");
+  EXPECT_NE(inside({"/bin/ls", "/sys/fs/cgroup/test.slice/test-7.slice/inner-one.scope"}).code, 0);
+}
+
+TEST_F(SystemdCgroups, DeathAndErrorsLeaveNoScope) {
+  for (const char* point : {"create.recorded", "create.cgroup", "create.limits", "launch.cloned", "create.launched"}) {
+    auto died = inside({"/usr/bin/env", std::string("VPS_FAILPOINTS=") + point + "=kill", program(), "--root", "/run/inner", "--systemd-cgroup", "create",
+                        "--bundle", path("bundle"), "one"});
+    EXPECT_NE(died.code, 0) << point;
+    auto deleted = vpsrun({"delete", "--force", "one"});
+    EXPECT_EQ(deleted.code, 0) << point << deleted.describe();
+    EXPECT_EQ(property("inner-one.scope", "LoadState"), "not-found") << point;
+  }
+  set("/linux/cgroupsPath", "\"/a/b\"");
+  store_config();
+  auto refused = vpsrun({"create", "--bundle", path("bundle"), "one"});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("slice:prefix:name"));
+}
+
+TEST_F(ConformanceTest, SystemdCgroupsWithoutSystemdAreAnError) {
+  if (!is_vpsrun()) GTEST_SKIP() << "the words are ours";
+  if (path_exists("/run/systemd/private")) GTEST_SKIP() << "systemd runs here";
+  set("/linux/cgroupsPath", R"("system.slice:inner:one")");
+  store_config();
+  auto refused = runtime({"--systemd-cgroup", "create", "--bundle", path("bundle"), id()});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("systemd does not run here"));
+  EXPECT_EQ(runtime({"list", "-q"}).out, "");
+}
+
+}  // namespace
+}  // namespace vps::test
