@@ -1,0 +1,40 @@
+// What filter.cc and filter_ensure.cc share: our tables by name, and reading them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "netns/filter_contents.h"
+#include "netns/nft_batch.h"
+#include "netns/socket.h"
+
+namespace vps::netns::filter {
+
+std::string link_of(std::string_view key);  // that an element's key begins with
+nft::TableName table_name(Table table, const std::string& name);
+
+// Deletes what is gone, then writes the chains, then adds what is fresh.
+void apply(nft::Batch& batch, const std::string& name, const Difference& difference, const std::vector<FirewallChain>& chains);
+void add_contents(nft::Batch& batch, const std::string& name, const Contents& contents);
+void write_chain(nft::Batch& batch, const std::string& name, const FirewallChain& chain);
+void drop_chain(nft::Batch& batch, const std::string& name, const std::string& chain);
+
+// Everything in the sets of our tables, as Contents with counters and limits as expressions. kNotFound: a table or set is missing.
+Result<Contents> read_contents(Socket& socket, const std::string& name);
+Result<Elements> read_set(Socket& socket, const std::string& name, Table table, const std::string& set);
+Result<std::uint16_t> read_classes(Socket& socket, const std::string& name);
+std::vector<RuleStart> rule_counters(const std::vector<nft::DumpedRule>& rules, std::string_view id);
+Result<std::vector<RuleStart>> read_rule_counters(Socket& socket, const std::string& name, std::string_view id);
+std::uint64_t new_epoch();
+
+// A set of traffic counters; nullopt: another kind of set.
+struct TrafficSet {
+  net::Direction direction;
+  Family family;
+  std::uint8_t number;
+};
+std::optional<TrafficSet> traffic_set(std::string_view name);
+// The sample that an element of such a set is; nullopt where it is none of ours.
+std::optional<TrafficSample> sample_of(const TrafficSet& set, const nft::DumpedElement& element);
+
+}  // namespace vps::netns::filter
