@@ -127,6 +127,14 @@ Result<std::pair<PacketSocket, Link>> open_packet(const std::string& name, bool 
   return std::pair(std::move(socket), std::move(link));
 }
 
+Result<std::optional<IpAddress>> first_ipv4(const Link& link) {
+  auto netlink = VPS_TRY(Socket::open());
+  auto all = VPS_TRY(addresses(netlink));
+  for (const auto& each : all)
+    if (each.link == link.index && each.prefix.family() == Family::kV4) return std::optional(each.prefix.address);
+  return std::optional<IpAddress>();
+}
+
 Result<> send_frame(const PacketSocket& socket, const std::string& link, const std::string& frame) {
   sockaddr_ll to = socket.to;
   std::memcpy(to.sll_addr, frame.data(), 6);
@@ -143,6 +151,8 @@ std::string arp_probe(const MacAddress& mac, const IpAddress& address) {
   constexpr std::uint8_t kNone[4] = {};
   return arp(mac, kNone, address);
 }
+
+std::string arp_request(const MacAddress& mac, const IpAddress& own, const IpAddress& address) { return arp(mac, own.bytes.data(), address); }
 
 std::string unsolicited_advertisement(const MacAddress& mac, const IpAddress& address, bool router) {
   std::string body;
@@ -204,12 +214,16 @@ Result<std::vector<Claim>> probe(const std::string& name, std::span<const IpAddr
   auto end = Clock::now() + deadline;
   auto [socket, link] = VPS_TRY(open_packet(name, true));
   MacAddress own = link.mac.value_or(kNobody);
+  auto own_ip = VPS_TRY(first_ipv4(link));
   std::vector<IpAddress> open(addresses.begin(), addresses.end());
   std::vector<Claim> claimed;
   // A frame may get lost: asked again, with a third of the time each.
   for (int round = 1; round <= 3 && !open.empty(); ++round) {
-    for (const auto& address : open)
+    for (const auto& address : open) {
       VPS_TRY(send_frame(socket, name, address.family == Family::kV4 ? arp_probe(own, address) : duplicate_solicitation(own, address)));
+      // A Linux host that only answers for somebody (proxy ARP) takes no notice of a probe without a sender.
+      if (address.family == Family::kV4 && own_ip) VPS_TRY(send_frame(socket, name, arp_request(own, *own_ip, address)));
+    }
     auto until = end - deadline * (3 - round) / 3;
     while (!open.empty()) {
       auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();

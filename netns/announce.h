@@ -16,6 +16,7 @@ namespace vps::netns {
 // The frames, pure: for tests, and for whoever sends them on a socket of their own.
 std::string gratuitous_arp(const MacAddress& mac, const IpAddress& address);
 std::string unsolicited_advertisement(const MacAddress& mac, const IpAddress& address, bool router);
+std::string arp_request(const MacAddress& mac, const IpAddress& own, const IpAddress& address);
 std::string arp_probe(const MacAddress& mac, const IpAddress& address);
 std::string duplicate_solicitation(const MacAddress& mac, const IpAddress& address);
 // The MAC of a station that claims `address` in this frame; nullopt where it does not.

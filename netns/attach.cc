@@ -63,7 +63,12 @@ class Attacher {
     if (port.mode == net::Mode::kHostDevice) return lend(port);
     if (port.mode == net::Mode::kMacvlan) {
       VPS_TRY(failpoint::hit("port.link"));
-      return outside_.run(create_macvlan(port, VPS_TRY(index_of(port.uplinks.front())), netns_fd_));
+      int parent = VPS_TRY(index_of(port.uplinks.front()));
+      VPS_TRY(outside_.run(create_macvlan(port, parent, netns_fd_)));
+      undo_.push(port.guest_link, [this, &port] {
+        if (auto made = find_link(inside_, port.guest_link); made && *made) (void)inside_.run(delete_link((*made)->index, port.guest_link));
+      });
+      return {};
     }
     VPS_TRY(failpoint::hit("port.link"));
     VPS_TRY(make_veth(port));
