@@ -9,6 +9,7 @@ import subprocess
 import time
 
 import harness
+import net
 
 CACHE = "/var/cache/vpsd-bench"
 LINE = ["/bin/sh", "-c", "echo line-of-init; exec sleep 100000"]
@@ -516,4 +517,4 @@ class OciCase(harness.Case):
 
 
 CASES = {"vps-start": vps_start, "vps-start-systemd": vps_start_systemd, "vps-exec": vps_exec, "vps-enter": vps_enter, "oci-run": oci_run, "oci-exec": oci_exec,
-         "list-1000": list_1000, "density": density}
+         "list-1000": list_1000, "density": density, "network": net.network}

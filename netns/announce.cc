@@ -15,6 +15,7 @@
 
 #include "base/fd.h"
 #include "netns/dump.h"
+#include "netns/packet_programs.h"
 
 namespace vps::netns {
 namespace {
@@ -95,7 +96,7 @@ struct PacketSocket {
   sockaddr_ll to{};
 };
 
-Result<std::pair<PacketSocket, Link>> open_packet(const std::string& name, bool receive) {
+Result<std::pair<PacketSocket, Link>> listen_on(const std::string& name) {
   auto netlink = VPS_TRY(Socket::open());
   auto link = VPS_TRY(need_link(netlink, name));
   PacketSocket socket;
@@ -105,25 +106,23 @@ Result<std::pair<PacketSocket, Link>> open_packet(const std::string& name, bool 
   socket.to.sll_family = AF_PACKET;
   socket.to.sll_ifindex = link.index;
   socket.to.sll_halen = 6;
-  if (receive) {
-    // Only ARP and ICMPv6: an uplink may be busy. (ethertype == ARP) or (ethertype == IPv6 and next header == 58)
-    sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETHERTYPE_ARP, 3, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETHERTYPE_IPV6, 0, 3), BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 20),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kIcmp6, 0, 1), BPF_STMT(BPF_RET | BPF_K, 256), BPF_STMT(BPF_RET | BPF_K, 0)};
-    sock_fprog program{static_cast<unsigned short>(std::size(code)), code};
-    if (::setsockopt(socket.fd.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0)
-      return fail_errno(errno, "filter a packet socket");
-    sockaddr_ll self = socket.to;
-    self.sll_protocol = __builtin_bswap16(ETH_P_ALL);
-    if (::bind(socket.fd.get(), reinterpret_cast<sockaddr*>(&self), sizeof self) != 0)
-      return fail_errno(errno, "listen on {}", name);
-    // Answers to a solicitation without a source go to the group of all nodes.
-    packet_mreq group{};
-    group.mr_ifindex = link.index;
-    group.mr_type = PACKET_MR_ALLMULTI;
-    (void)::setsockopt(socket.fd.get(), SOL_PACKET, PACKET_ADD_MEMBERSHIP, &group, sizeof group);
-  }
+  // Only ARP and ICMPv6: an uplink may be busy. (ethertype == ARP) or (ethertype == IPv6 and next header == 58)
+  sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETHERTYPE_ARP, 3, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETHERTYPE_IPV6, 0, 3), BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 20),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kIcmp6, 0, 1), BPF_STMT(BPF_RET | BPF_K, 256), BPF_STMT(BPF_RET | BPF_K, 0)};
+  sock_fprog program{static_cast<unsigned short>(std::size(code)), code};
+  if (::setsockopt(socket.fd.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0)
+    return fail_errno(errno, "filter a packet socket");
+  sockaddr_ll self = socket.to;
+  self.sll_protocol = __builtin_bswap16(ETH_P_ALL);
+  if (::bind(socket.fd.get(), reinterpret_cast<sockaddr*>(&self), sizeof self) != 0)
+    return fail_errno(errno, "listen on {}", name);
+  // Answers to a solicitation without a source go to the group of all nodes.
+  packet_mreq group{};
+  group.mr_ifindex = link.index;
+  group.mr_type = PACKET_MR_ALLMULTI;
+  (void)::setsockopt(socket.fd.get(), SOL_PACKET, PACKET_ADD_MEMBERSHIP, &group, sizeof group);
   return std::pair(std::move(socket), std::move(link));
 }
 
@@ -135,7 +134,7 @@ Result<std::optional<IpAddress>> first_ipv4(const Link& link) {
   return std::optional<IpAddress>();
 }
 
-Result<> send_frame(const PacketSocket& socket, const std::string& link, const std::string& frame) {
+Result<> send_on(const PacketSocket& socket, const std::string& link, const std::string& frame) {
   sockaddr_ll to = socket.to;
   std::memcpy(to.sll_addr, frame.data(), 6);
   if (::sendto(socket.fd.get(), frame.data(), frame.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof to) < 0)
@@ -200,19 +199,21 @@ std::optional<MacAddress> claims(std::string_view frame, const IpAddress& addres
 
 Result<> announce(const std::string& name, std::optional<MacAddress> mac, std::span<const IpAddress> addresses) {
   if (addresses.empty()) return {};
-  auto [socket, link] = VPS_TRY(open_packet(name, false));
+  auto netlink = VPS_TRY(Socket::open());
+  auto link = VPS_TRY(need_link(netlink, name));
+  auto program = VPS_TRY(load_send(link.index));
   bool router = !mac;
   MacAddress own = mac ? *mac : link.mac.value_or(kNobody);
   for (const auto& address : addresses)
-    VPS_TRY(send_frame(socket, name,
-                       address.family == Family::kV4 ? gratuitous_arp(own, address) : unsolicited_advertisement(own, address, router)));
+    VPS_TRY_CTX("on " + name, send_frame(program.get(), address.family == Family::kV4 ? gratuitous_arp(own, address)
+                                                                                     : unsolicited_advertisement(own, address, router)));
   return {};
 }
 
 Result<std::vector<Claim>> probe(const std::string& name, std::span<const IpAddress> addresses, std::chrono::milliseconds deadline,
                                  std::span<const MacAddress> ours) {
   auto end = Clock::now() + deadline;
-  auto [socket, link] = VPS_TRY(open_packet(name, true));
+  auto [socket, link] = VPS_TRY(listen_on(name));
   MacAddress own = link.mac.value_or(kNobody);
   auto own_ip = VPS_TRY(first_ipv4(link));
   std::vector<IpAddress> open(addresses.begin(), addresses.end());
@@ -220,9 +221,9 @@ Result<std::vector<Claim>> probe(const std::string& name, std::span<const IpAddr
   // A frame may get lost: asked again, with a third of the time each.
   for (int round = 1; round <= 3 && !open.empty(); ++round) {
     for (const auto& address : open) {
-      VPS_TRY(send_frame(socket, name, address.family == Family::kV4 ? arp_probe(own, address) : duplicate_solicitation(own, address)));
+      VPS_TRY(send_on(socket, name, address.family == Family::kV4 ? arp_probe(own, address) : duplicate_solicitation(own, address)));
       // A Linux host that only answers for somebody (proxy ARP) takes no notice of a probe without a sender.
-      if (address.family == Family::kV4 && own_ip) VPS_TRY(send_frame(socket, name, arp_request(own, *own_ip, address)));
+      if (address.family == Family::kV4 && own_ip) VPS_TRY(send_on(socket, name, arp_request(own, *own_ip, address)));
     }
     auto until = end - deadline * (3 - round) / 3;
     while (!open.empty()) {

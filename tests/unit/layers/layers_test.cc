@@ -42,7 +42,7 @@ const std::vector<Layer>& layers() {
       {"cli/common", {"base", "specs", "cli/common", "runtime/supervisor/protocol.h"}},
       {"cli/vpsctl", {"base", "specs", "cli/common", "cli/vpsctl", "runtime/supervisor/protocol.h"}},
       {"cli/compat", {"base", "specs", "cli/common", "cli/compat", "runtime/supervisor/protocol.h"}},
-      {"bench", {"base", "bench", "tests/support"}},
+      {"bench", {"base", "specs", "netns", "bench", "tests/support"}},
   };
   return kLayers;
 }

@@ -1,0 +1,231 @@
+// What ports cost and what packets lose on their way, in namespaces of its own: one JSON object of figures on stdout.
+//   netbench start COUNT   COUNT ports one after another: per kind, the first and the last twentieth
+//   netbench path ROUNDS   round trip and throughput by a bare veth, over the bridge, over a routed port, in turn
+#include <fmt/core.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "netns/attach.h"
+#include "netns/network.h"
+#include "tests/support/net_lab.h"
+#include "tests/support/temp_dir.h"
+
+namespace vps {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using test::Namespace;
+
+double micros(Clock::duration duration) { return std::chrono::duration<double, std::micro>(duration).count(); }
+
+double quantile(std::vector<double> values, double q) {
+  std::ranges::sort(values);
+  return values.empty() ? 0 : values[std::min(values.size() - 1, static_cast<std::size_t>(q * static_cast<double>(values.size())))];
+}
+
+template <class T>
+T need(Result<T> result) {
+  if (!result) {
+    fmt::print(stderr, "netbench: {}\n", result.error().to_string());
+    std::exit(1);
+  }
+  if constexpr (!std::is_void_v<T>) return std::move(*result);
+}
+
+Prefix prefix(const std::string& text) { return need(parse_prefix(text)); }
+IpAddress ip(const std::string& text) { return need(parse_ip(text)); }
+
+struct Lab {
+  test::TempDir dir;
+  netns::Host where{.installation = "bench", .run_dir = dir / "net"};
+  Namespace host = Namespace::make(), outside = Namespace::make();
+
+  Lab() {
+    test::wire(host, "eth0", {"198.18.0.1/16"}, outside, "eth0", {"198.18.0.2/16"});
+    net::NetworkPlan bridge;
+    bridge.name = "default";
+    bridge.bridge = "vbr-default";
+    bridge.gateways = {prefix("10.0.0.1/16"), prefix("fd00::1/64")};
+    net::NetworkPlan routed;
+    routed.name = "public";
+    routed.mode = net::Mode::kRouted;
+    routed.subnets = {prefix("198.18.0.0/16")};
+    routed.uplinks = {"eth0"};
+    host.within([&] {
+      need(netns::ensure_network(where, bridge));
+      need(netns::ensure_network(where, routed));
+    });
+    test::add_route(outside, "10.0.0.0/16", "198.18.0.1", "eth0");
+  }
+
+  net::VpsPlan plan(net::Mode mode, unsigned number) const {
+    net::PortPlan port;
+    port.mode = mode;
+    port.host_link = fmt::format("v{}.0", number);
+    port.guest_link = "eth0";
+    port.mac = {{2, 0, 0, 0, static_cast<std::uint8_t>(number >> 8), static_cast<std::uint8_t>(number)}};
+    if (mode == net::Mode::kBridge) {
+      port.bridge = "vbr-default";
+      port.addresses = {prefix(fmt::format("10.0.{}.{}/16", 1 + number / 250, 1 + number % 250)), prefix(fmt::format("fd00::{:x}/64", 0x100 + number))};
+      port.routes = {{prefix("0.0.0.0/0"), ip("10.0.0.1"), false}, {prefix("::/0"), ip("fd00::1"), false}};
+    } else {
+      port.uplinks = {"eth0"};
+      port.addresses = {prefix(fmt::format("198.18.{}.{}/32", 1 + number / 250, 1 + number % 250))};
+      port.routed = port.addresses;
+      port.routes = {{prefix("0.0.0.0/0"), ip("169.254.1.1"), true}};
+    }
+    net::VpsPlan vps;
+    vps.id = std::to_string(number);
+    vps.ports = {port};
+    return vps;
+  }
+};
+
+void start(unsigned count) {
+  std::string out;
+  struct Kind {
+    const char* name;
+    net::Mode mode;
+    bool rates;
+  };
+  for (auto [name, mode, rates] : {Kind{"bridge", net::Mode::kBridge, false}, {"bridge with rates", net::Mode::kBridge, true},
+                                   {"routed", net::Mode::kRouted, false}}) {
+    Lab lab;
+    std::vector<Namespace> guests;
+    std::vector<double> times;
+    for (unsigned number = 0; number < count; ++number) {
+      auto plan = lab.plan(mode, number);
+      if (rates) plan.ports[0].rate_in = plan.ports[0].rate_out = BitRate{100'000'000};
+      guests.push_back(Namespace::make());
+      lab.host.within([&] {
+        auto begin = Clock::now();
+        need(netns::attach_ports(lab.where, plan, guests.back().fd()));
+        times.push_back(micros(Clock::now() - begin));
+      });
+    }
+    std::size_t part = std::max<std::size_t>(count / 20, 1);
+    std::vector<double> first(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(part)), last(times.end() - static_cast<std::ptrdiff_t>(part), times.end());
+    // What a stop waits for: nothing of the links, which go with their namespaces.
+    auto begin = Clock::now();
+    lab.host.within([&] {
+      for (unsigned number = 0; number < count; ++number) need(netns::release_ports(lab.where, lab.plan(mode, number)));
+    });
+    double release = micros(Clock::now() - begin) / count;
+    out += fmt::format("{}\"{}\": {{\"us\": {:.0f}, \"p10\": {:.0f}, \"first\": {:.0f}, \"last\": {:.0f}, \"release\": {:.0f}}}", out.empty() ? "" : ", ", name,
+                       quantile(times, 0.5), quantile(times, 0.1), quantile(first, 0.5), quantile(last, 0.5), release);
+  }
+  fmt::print("{{{}}}\n", out);
+}
+
+void block(int fd) {
+  int flags = ::fcntl(fd, F_GETFL);
+  (void)::fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+}
+
+// Microseconds of one byte there and back, of `times` in a row.
+std::vector<double> round_trips(const Namespace& from, const Namespace& to, const std::string& address, int times) {
+  auto pair = test::tcp_pair(from, to, address);
+  if (!pair) need<void>(fail(Code::kFailed, "no connection to {}", address));
+  block(pair->first.get());
+  block(pair->second.get());
+  char byte = 'x';
+  pid_t server = ::fork();
+  if (server == 0) {
+    pair->first.reset();
+    while (::recv(pair->second.get(), &byte, 1, 0) == 1) (void)::send(pair->second.get(), &byte, 1, MSG_NOSIGNAL);
+    ::_exit(0);
+  }
+  pair->second.reset();
+  std::vector<double> samples;
+  for (int i = 0; i < times; ++i) {
+    auto begin = Clock::now();
+    if (::send(pair->first.get(), &byte, 1, MSG_NOSIGNAL) != 1 || ::recv(pair->first.get(), &byte, 1, 0) != 1) break;
+    samples.push_back(micros(Clock::now() - begin));
+  }
+  pair->first.reset();
+  ::waitpid(server, nullptr, 0);
+  return samples;
+}
+
+// Gbit/s of half a second.
+double throughput(const Namespace& from, const Namespace& to, const std::string& address) {
+  auto pair = test::tcp_pair(from, to, address);
+  if (!pair) need<void>(fail(Code::kFailed, "no connection to {}", address));
+  block(pair->first.get());
+  block(pair->second.get());
+  std::string data(256 << 10, 'x');
+  pid_t sender = ::fork();
+  if (sender == 0) {
+    pair->second.reset();
+    while (::send(pair->first.get(), data.data(), data.size(), MSG_NOSIGNAL) > 0) continue;
+    ::_exit(0);
+  }
+  pair->first.reset();
+  std::uint64_t bytes = 0;
+  auto begin = Clock::now(), end = begin + std::chrono::milliseconds(500);
+  while (Clock::now() < end) {
+    ssize_t got = ::recv(pair->second.get(), data.data(), data.size(), 0);
+    if (got <= 0) break;
+    bytes += static_cast<std::uint64_t>(got);
+  }
+  double seconds = micros(Clock::now() - begin) / 1e6;
+  pair->second.reset();
+  ::waitpid(sender, nullptr, 0);
+  return static_cast<double>(bytes) * 8 / 1e9 / seconds;
+}
+
+void path(int rounds) {
+  Lab lab;
+  auto bridged = Namespace::make(), routed = Namespace::make();
+  lab.host.within([&] {
+    need(netns::attach_ports(lab.where, lab.plan(net::Mode::kBridge, 1), bridged.fd()));
+    need(netns::attach_ports(lab.where, lab.plan(net::Mode::kRouted, 2), routed.fd()));
+  });
+  struct Path {
+    const char* name;
+    const Namespace* from;
+  };
+  const Path paths[] = {{"bare veth", &lab.host}, {"bridge", &bridged}, {"routed", &routed}};
+  std::map<std::string, std::vector<double>> trips, rates;
+  for (int round = 0; round < rounds; ++round)
+    for (std::size_t at = 0; at < std::size(paths); ++at) {
+      const auto& each = paths[(at + static_cast<std::size_t>(round)) % std::size(paths)];
+      auto samples = round_trips(*each.from, lab.outside, "198.18.0.2", 1000);
+      trips[each.name].insert(trips[each.name].end(), samples.begin(), samples.end());
+      rates[each.name].push_back(throughput(*each.from, lab.outside, "198.18.0.2"));
+    }
+  std::string out;
+  for (const auto& each : paths)
+    out += fmt::format("{}\"{}\": {{\"rtt_us\": {:.2f}, \"rtt_p10\": {:.2f}, \"gbit\": {:.2f}, \"gbit_best\": {:.2f}}}", out.empty() ? "" : ", ",
+                       each.name, quantile(trips[each.name], 0.5), quantile(trips[each.name], 0.1), quantile(rates[each.name], 0.5),
+                       quantile(rates[each.name], 1.0));
+  fmt::print("{{{}}}\n", out);
+}
+
+}  // namespace
+}  // namespace vps
+
+int main(int argc, char** argv) {
+  std::string what = argc > 1 ? argv[1] : "";
+  int number = argc > 2 ? std::atoi(argv[2]) : 0;
+  if (argc != 3 || number < 1 || number > 1000 || (what != "start" && what != "path")) {
+    fmt::print(stderr, "usage: netbench start COUNT | netbench path ROUNDS (1 to 1000)\n");
+    return 2;
+  }
+  if (!vps::test::may_make_namespaces()) {
+    fmt::print(stderr, "netbench: needs the right to make network namespaces\n");
+    return 6;
+  }
+  if (what == "start") vps::start(static_cast<unsigned>(number));
+  else vps::path(number);
+  return 0;
+}
