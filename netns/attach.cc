@@ -64,11 +64,14 @@ class Attacher {
     if (port.mode == net::Mode::kMacvlan) {
       VPS_TRY(failpoint::hit("port.link"));
       int parent = VPS_TRY(index_of(port.uplinks.front()));
-      VPS_TRY(outside_.run(create_macvlan(port, parent, netns_fd_)));
       undo_.push(port.guest_link, [this, &port] {
-        if (auto made = find_link(inside_, port.guest_link); made && *made) (void)inside_.run(delete_link((*made)->index, port.guest_link));
+        for (const auto& name : {macvlan_birth_name(port), port.guest_link})
+          if (auto made = find_link(inside_, name); made && *made && (*made)->kind == "macvlan" && (*made)->mac == port.mac)
+            (void)inside_.run(delete_link((*made)->index, name));
       });
-      return {};
+      VPS_TRY(outside_.run(create_macvlan(port, parent, netns_fd_)));
+      auto born = VPS_TRY(need_link(inside_, macvlan_birth_name(port)));
+      return inside_.run(rename_link(born.index, born.name, port.guest_link));
     }
     VPS_TRY(failpoint::hit("port.link"));
     VPS_TRY(make_veth(port));

@@ -5,6 +5,7 @@
 #include <net/if.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace vps::netns {
 namespace {
@@ -35,7 +36,7 @@ std::vector<std::string> HostView::uplinks(std::optional<Family> family) const {
     if (route.destination.length == 0 && route.type == RTN_UNICAST && route.table == RT_TABLE_MAIN &&
         (!family || route.destination.family() == *family))
       defaults.push_back(&route);
-  std::ranges::stable_sort(defaults, {}, &RouteEntry::metric);
+  std::ranges::sort(defaults, {}, [](const RouteEntry* route) { return std::pair(route->metric, route); });  // as they stand, otherwise
   std::vector<std::string> names;
   for (const auto* route : defaults)
     for (const auto& hop : route->hops)

@@ -98,9 +98,15 @@ Message create_veth(const net::PortPlan& plan, const MacAddress& host_mac, int b
   return message;
 }
 
+std::string macvlan_birth_name(const net::PortPlan& plan) {
+  std::string name = "mv";
+  for (auto byte : plan.mac.bytes) name += fmt::format("{:02x}", byte);
+  return name;
+}
+
 Message create_macvlan(const net::PortPlan& plan, int parent, int netns_fd) {
   Message message(RTM_NEWLINK, kNew, fmt::format("make the macvlan {} on {}", plan.guest_link, plan.uplinks.front()));
-  message.header(link_head(0)).text(IFLA_IFNAME, plan.guest_link).mac(IFLA_ADDRESS, plan.mac);
+  message.header(link_head(0)).text(IFLA_IFNAME, macvlan_birth_name(plan)).mac(IFLA_ADDRESS, plan.mac);
   one_queue(message);
   if (plan.mtu != 0) message.u32(IFLA_MTU, plan.mtu);
   message.u32(IFLA_LINK, static_cast<std::uint32_t>(parent)).u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(netns_fd));

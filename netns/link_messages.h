@@ -15,7 +15,9 @@ namespace vps::netns {
 // Creating. A veth's peer is born in the namespace `netns_fd`; the host's end comes up and becomes a port of `bridge` (0: none).
 Message create_bridge(const net::NetworkPlan& plan, const MacAddress& mac);
 Message create_veth(const net::PortPlan& plan, const MacAddress& host_mac, int bridge, int netns_fd);
+// Under a name of its own: older kernels (6.1) look for the name on the host, where "eth0" is another link, although it is born elsewhere.
 Message create_macvlan(const net::PortPlan& plan, int parent, int netns_fd);
+std::string macvlan_birth_name(const net::PortPlan& plan);
 // The second half of a host's end: what a creation takes no notice of. `ipv6`: this kernel has it.
 Message finish_host_end(const net::PortPlan& plan, std::string_view alias, bool ipv6);
 

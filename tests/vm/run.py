@@ -31,6 +31,11 @@ SETS = {
         "templates": ["busybox", "debian-12"],
         "limit": 900,
     },
+    "net": {
+        "tests": [("system/system_net", "*")],
+        "templates": [],
+        "limit": 600,
+    },
     "smoke": {
         "tests": [("system/system_cgroups", "*"),
                   ("system/system_test", "LifecycleTest.FromCreateToDestroy:LifecycleTest.Pause*:ExecTest.Streams*:ExecTest.CommandsRun*:InitTest.Reboot*:"
