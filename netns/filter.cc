@@ -107,7 +107,7 @@ Result<> Filter::configure(std::span<const net::NetworkPlan> networks, std::span
   for (auto table : {Table::kInet, Table::kBridge})
     for (const auto& set : layout(table).sets)
       if (set.name.starts_with("class_") || set.name.starts_with("own4") || set.name.starts_with("own6") ||
-          set.name.starts_with("nat"))
+          set.name.starts_with("bridged") || set.name.starts_with("nat"))
         batch.flush_set(table_name(table, table_), set.name);
   std::uint64_t epoch = new_epoch();
   auto counters = [&]() -> Result<Contents> {
@@ -130,12 +130,14 @@ Result<> Filter::configure(std::span<const net::NetworkPlan> networks, std::span
 
 Result<> Filter::add(const net::VpsPlan& plan) const {
   VPS_TRY(check_plan(plan));
-  if (owner_key(plan).empty()) return {};
+  if (!has_covered_port(plan)) return {};
   auto socket = VPS_TRY(open_socket());
   auto classes = read_classes(socket, table_);
   if (!classes) return std::unexpected(about(std::move(classes).error(), plan.id));
   nft::Batch batch;
-  apply(batch, table_, {{}, vps_contents(plan, *classes, new_epoch())}, firewall_chains(plan));
+  Contents contents = vps_contents(plan, *classes, new_epoch());
+  VPS_TRY(add_caps(socket, batch, table_, caps_of(contents)));
+  apply(batch, table_, {{}, std::move(contents)}, firewall_chains(plan));
   auto done = batch.commit(socket);
   if (!done) return std::unexpected(about(std::move(done).error(), plan.id));
   return {};
@@ -161,7 +163,9 @@ Result<> Filter::change(const net::VpsPlan& before, const net::VpsPlan& after) c
     chains = firewall_chains(after, *counters);
   }
   nft::Batch batch;
-  apply(batch, table_, difference(vps_contents(before, *classes, epoch), vps_contents(after, *classes, epoch)), chains);
+  Difference changes = difference(vps_contents(before, *classes, epoch), vps_contents(after, *classes, epoch));
+  VPS_TRY(add_caps(socket, batch, table_, caps_of(changes.fresh)));
+  apply(batch, table_, changes, chains);
   for (const auto& old : old_chains)
     if (std::ranges::find(chains, old.name, &FirewallChain::name) == chains.end()) drop_chain(batch, table_, old.name);
   auto done = batch.commit(socket);
@@ -170,7 +174,7 @@ Result<> Filter::change(const net::VpsPlan& before, const net::VpsPlan& after) c
 }
 
 Result<std::vector<TrafficSample>> Filter::remove(const net::VpsPlan& plan) const {
-  if (owner_key(plan).empty()) return std::vector<TrafficSample>{};
+  if (!has_covered_port(plan)) return std::vector<TrafficSample>{};
   auto socket = VPS_TRY(open_socket());
   auto classes = read_classes(socket, table_);
   if (!classes && classes.error().code() == Code::kNotFound) return std::vector<TrafficSample>{};
@@ -235,17 +239,18 @@ Result<std::vector<TrafficSample>> Filter::traffic() const {
 Result<std::vector<DropCounter>> Filter::drops() const {
   auto socket = VPS_TRY(open_socket());
   std::map<std::pair<std::string, DropKind>, DropCounter> all;
-  auto take = [&](Table table, DropKind kind) -> Result<> {
+  auto take = [&](Table table, DropKind kind, bool per_port) -> Result<> {
     for (const auto& each : VPS_TRY(nft::dump_elements(socket, table_name(table, table_), drop_set(kind)))) {
       if (each.packets == 0) continue;
-      auto& drop = all[{link_of(each.key), kind}];  // a routed port has drops by MAC in two tables
-      drop = {parse_element_data(each.user_data).id, link_of(each.key), kind, drop.packets + each.packets, drop.bytes + each.bytes};
+      std::string id = parse_element_data(each.user_data).id, link = per_port ? link_of(each.key) : std::string();
+      auto& drop = all[{id + "/" + link, kind}];  // a routed port has drops by MAC in two tables
+      drop = {id, link, kind, drop.packets + each.packets, drop.bytes + each.bytes};
     }
     return {};
   };
   for (auto table : kTables)
-    for (auto kind : port_kinds(table)) VPS_TRY(take(table, kind));
-  for (auto kind : kOwnerKinds) VPS_TRY(take(Table::kInet, kind));
+    for (auto kind : port_kinds(table)) VPS_TRY(take(table, kind, true));
+  for (auto kind : kOwnerKinds) VPS_TRY(take(Table::kInet, kind, false));
   std::vector<DropCounter> result;
   for (auto& [key, drop] : all) result.push_back(std::move(drop));
   return result;

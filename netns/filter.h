@@ -53,7 +53,7 @@ std::string_view drop_kind_name(DropKind kind);  // "mac", "ipv4", "ipv6", "arp"
 
 struct DropCounter {
   std::string id;
-  std::string link;        // host end of the port; of kConnections, kConnectionRate and kSmtp, which count per VPS: its first port
+  std::string link;        // host end of the port; "" of kConnections, kConnectionRate and kSmtp, which count per VPS
   DropKind kind = DropKind::kMac;
   std::uint64_t packets = 0, bytes = 0;
   bool operator==(const DropCounter&) const = default;

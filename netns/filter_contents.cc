@@ -118,20 +118,27 @@ struct Caps {
   }
 };
 
-void owner_elements(Contents& contents, const net::VpsPlan& plan, std::uint64_t epoch) {
-  Builder builder(contents, element_data(plan.id));
-  std::string owner = owner_key(plan);
-  Caps caps;
+// An element of the sets of this name for every address and prefix of the VPS.
+template <class Fill>
+void by_address(Builder& builder, const net::VpsPlan& plan, const std::string& set, Fill&& fill) {
   for (const auto& port : plan.ports) {
     if (!covered(port.mode)) continue;
-    caps.take(port.guard);
     for (const auto& prefix : port.allowed) {
       if (is_link_local(prefix)) continue;  // not unique, and never forwarded
-      if (prefix.single()) builder.put(Table::kInet, "owner" + digit(prefix.family()), bytes_of(prefix.address), owner);
-      else builder.interval(Table::kInet, "owner_wide" + digit(prefix.family()), prefix.first(), prefix.last(), owner);
+      if (prefix.single()) fill(builder.put(Table::kInet, set + digit(prefix.family()), bytes_of(prefix.address)));
+      else fill(builder.interval(Table::kInet, set + "_wide" + digit(prefix.family()), prefix.first(), prefix.last()));
     }
   }
-  if (caps.connections != 0) builder.put(Table::kInet, "connections", owner).expr = connection_limit(caps.connections);
+}
+
+void owner_elements(Contents& contents, const net::VpsPlan& plan, std::uint64_t epoch) {
+  Builder builder(contents, element_data(plan.id));
+  std::string owner = owner_key(plan.id);
+  Caps caps;
+  for (const auto& port : plan.ports)
+    if (covered(port.mode)) caps.take(port.guard);
+  by_address(builder, plan, "owner", [&](Element& element) { element.data = owner; });
+  if (caps.connections != 0) builder.put(Table::kInet, "caps", owner, native32(caps.connections));
   if (caps.rate != 0) builder.put(Table::kInet, "rate", owner).expr = limit(caps.rate, 1, caps.rate, true);
   if (caps.policy == net::SmtpPolicy::kDeny || (caps.policy == net::SmtpPolicy::kLimit && caps.smtp == 0))
     builder.put(Table::kInet, "smtp_deny", owner);
@@ -173,10 +180,26 @@ ElementOwner parse_element_data(std::string_view user_data) {
   return owner;
 }
 
-std::string owner_key(const net::VpsPlan& plan) {
-  for (const auto& port : plan.ports)
-    if (covered(port.mode)) return link_key(port.host_link);
-  return {};
+std::string owner_key(std::string_view id) {
+  std::uint32_t hash = 0x811c9dc5u;  // FNV-1a
+  for (unsigned char byte : id) hash = (hash ^ byte) * 0x01000193u;
+  return native32(hash == 0 ? 1 : hash);  // 0 is nobody
+}
+
+std::set<std::uint32_t> caps_of(const Contents& contents) {
+  std::set<std::uint32_t> caps;
+  auto found = contents.find({Table::kInet, "caps"});
+  if (found == contents.end()) return caps;
+  for (const auto& [key, element] : found->second) {
+    std::uint32_t count = 0;
+    std::memcpy(&count, element.data.data(), std::min(element.data.size(), sizeof count));
+    caps.insert(count);
+  }
+  return caps;
+}
+
+bool has_covered_port(const net::VpsPlan& plan) {
+  return std::ranges::any_of(plan.ports, [](const auto& port) { return covered(port.mode); });
 }
 
 void port_counters(Contents& contents, Table table, const std::string& link, const std::string& id, std::uint16_t classes, std::uint64_t epoch) {
@@ -188,16 +211,16 @@ void port_counters(Contents& contents, Table table, const std::string& link, con
 
 Contents vps_contents(const net::VpsPlan& plan, std::uint16_t classes, std::uint64_t epoch) {
   Contents contents;
-  if (owner_key(plan).empty()) return contents;
+  if (!has_covered_port(plan)) return contents;
   for (const auto& port : plan.ports)
     if (covered(port.mode)) port_elements(contents, plan.id, port, classes, epoch);
   owner_elements(contents, plan, epoch);
   Builder builder(contents, element_data(plan.id));
   for (const auto& forward : plan.firewall.forwards) forward_elements(builder, forward);
-  for (const auto& chain : firewall_chains(plan)) {
-    bool in = chain.name == firewall_chain_name(net::Direction::kIn, plan.id);
-    builder.put(Table::kInet, in ? "firewall_in" : "firewall_out", owner_key(plan)).chain = chain.name;
-  }
+  for (auto direction : {net::Direction::kIn, net::Direction::kOut})
+    if (has_rules(plan, direction))
+      by_address(builder, plan, direction == net::Direction::kIn ? "firewall_in" : "firewall_out",
+                 [&](Element& element) { element.chain = firewall_chain_name(direction, plan.id); });
   return contents;
 }
 
@@ -210,14 +233,17 @@ std::uint16_t classes_used(std::span<const net::TrafficClass> classes) {
 Contents common_contents(std::span<const net::NetworkPlan> networks, std::span<const net::TrafficClass> classes) {
   Contents contents;
   Builder builder(contents, {});
-  std::vector<Prefix> own, nat;
+  std::vector<Prefix> own, nat, bridged;
   for (const auto& network : networks)
     for (const auto& subnet : network.subnets) {
       own.push_back(subnet.network());
       if (network.nat) nat.push_back(subnet.network());
+      // Of a routed network only the VPSes are ours for certain: its subnet may be that of the uplink.
+      if (network.mode == net::Mode::kBridge) bridged.push_back(subnet.network());
     }
   for (auto family : {Family::kV4, Family::kV6}) {
     for (const auto& each : merge_prefixes(own, family)) builder.interval(Table::kInet, "own" + digit(family), each.first, each.last);
+    for (const auto& each : merge_prefixes(bridged, family)) builder.interval(Table::kInet, "bridged" + digit(family), each.first, each.last);
     for (const auto& each : merge_prefixes(nat, family)) builder.interval(Table::kInet, "nat" + digit(family), each.first, each.last);
     for (const auto& each : flatten_classes(classes, own, family))
       for (auto table : {Table::kBridge, Table::kInet})

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -37,8 +38,11 @@ struct ElementOwner {
 };
 ElementOwner parse_element_data(std::string_view user_data);  // anything: an empty id where it is none of ours
 
-// Whose: 16 bytes that stand for a VPS, the link of its first covered port. Empty where no port is covered.
-std::string owner_key(const net::VpsPlan& plan);
+// Whose: 4 bytes that stand for a VPS, from its id. Two of a thousand VPSes are the same once in ten thousand hosts; they share
+// their caps then, and nothing else.
+std::string owner_key(std::string_view id);
+std::set<std::uint32_t> caps_of(const Contents& contents);  // that need a rule
+bool has_covered_port(const net::VpsPlan& plan);
 
 // `classes`: a bit for each class that counters are kept for. `epoch`: of counters.
 Contents vps_contents(const net::VpsPlan& plan, std::uint16_t classes, std::uint64_t epoch);
@@ -60,6 +64,7 @@ inline std::vector<FirewallChain> firewall_chains(const net::VpsPlan& plan, std:
   std::uint32_t set_id = 0;
   return firewall_chains(plan, counters, set_id);
 }
+bool has_rules(const net::VpsPlan& plan, net::Direction direction);
 std::string firewall_chain_name(net::Direction direction, std::string_view id);
 // The note of a firewall rule, and the number in it; nullopt: the rule counts nothing of ours.
 std::string rule_note(std::uint32_t number);

@@ -41,6 +41,7 @@ Result<void> read_sets(Socket& socket, const std::string& name, const Layout& la
       picture.faults.push_back(fmt::format("{}: set {} has another shape", label(layout.table, name), wanted.name));
       continue;
     }
+    if (wanted.name == kConnectionSet) continue;
     auto elements = read_set(socket, name, layout.table, wanted.name);
     if (!elements && elements.error().code() == Code::kNotFound) continue;  // gone meanwhile
     if (!elements) return std::unexpected(std::move(elements).error());
@@ -65,7 +66,7 @@ void compare_rules(const std::string& where, const std::string& chain, const std
 }
 
 void compare_structure(const std::string& name, const Layout& layout, const std::vector<nft::DumpedChain>& chains,
-                       const std::vector<FirewallChain>& firewalls, Picture& picture) {
+                       const std::vector<FirewallChain>& firewalls, const std::set<std::uint32_t>& caps, Picture& picture) {
   std::string where = label(layout.table, name);
   std::map<std::string, const nft::DumpedChain*> there;
   for (const auto& chain : chains)
@@ -85,32 +86,17 @@ void compare_structure(const std::string& name, const Layout& layout, const std:
       picture.faults.push_back(fmt::format("{}: chain {} has another hook, priority or policy", where, chain.name));
   }
   for (const auto& [chain, rules] : wanted) {
+    if (chain == kCapChain && there.contains(chain)) {
+      auto present = caps_in(picture.rules[static_cast<std::size_t>(Table::kInet)]);
+      if (!std::ranges::includes(present, caps)) picture.faults.push_back(fmt::format("{}: chain {} lacks a rule", where, chain));
+      else if (present.size() != found[chain].size()) picture.faults.push_back(fmt::format("{}: chain {} has other rules", where, chain));
+      continue;
+    }
     if (!there.contains(chain)) picture.faults.push_back(fmt::format("{}: chain {} is missing", where, chain));
     else compare_rules(where, chain, found[chain], rules, picture.faults);
   }
   for (const auto& [chain, at] : there)
     if (!wanted.contains(chain)) picture.faults.push_back(fmt::format("{}: chain {} is none of ours", where, chain));
-}
-
-Result<Picture> read_picture(Socket& socket, const std::string& name, const std::vector<FirewallChain>& firewalls) {
-  Picture picture;
-  auto chains = VPS_TRY(nft::dump_chains(socket, 0));
-  for (const auto& layout : layouts()) {
-    std::size_t faults = picture.faults.size();
-    VPS_TRY(read_sets(socket, name, layout, picture));
-    bool missing = picture.faults.size() > faults && picture.faults.back().ends_with("is missing") && !picture.faults.back().contains(':');
-    if (missing) continue;
-    auto rules = nft::dump_rules(socket, table_name(layout.table, name));
-    if (!rules && rules.error().code() != Code::kNotFound) return std::unexpected(std::move(rules).error());
-    if (rules) picture.rules[static_cast<std::size_t>(layout.table)] = std::move(*rules);
-    compare_structure(name, layout, chains, firewalls, picture);
-  }
-  auto classes = picture.contents.find({Table::kInet, "classes"});
-  if (classes != picture.contents.end())
-    for (const auto& [key, element] : classes->second)
-      if (key.first.size() == 4 && static_cast<unsigned char>(key.first[0]) < net::kTrafficClasses)
-        picture.classes = static_cast<std::uint16_t>(picture.classes | 1u << static_cast<unsigned char>(key.first[0]));
-  return picture;
 }
 
 Contents wanted_contents(const FilterState& state, std::uint16_t classes) {
@@ -124,6 +110,41 @@ Contents wanted_contents(const FilterState& state, std::uint16_t classes) {
     }
   for (const auto& plan : state.vpses) merge(wanted, vps_contents(plan, classes, epoch));
   return wanted;
+}
+
+std::vector<FirewallChain> all_chains(const FilterState& state, const Picture* picture) {
+  std::vector<FirewallChain> all;
+  std::uint32_t set_id = 0;
+  for (const auto& plan : state.vpses) {
+    std::vector<RuleStart> counters;
+    if (picture != nullptr) counters = rule_counters(picture->rules[static_cast<std::size_t>(Table::kInet)], plan.id);
+    for (auto& chain : firewall_chains(plan, counters, set_id)) all.push_back(std::move(chain));
+  }
+  return all;
+}
+
+Result<Picture> read_picture(Socket& socket, const std::string& name, const FilterState& state) {
+  auto firewalls = all_chains(state, nullptr);
+  auto caps = caps_of(wanted_contents(state, 0));
+
+  Picture picture;
+  auto chains = VPS_TRY(nft::dump_chains(socket, 0));
+  for (const auto& layout : layouts()) {
+    std::size_t faults = picture.faults.size();
+    VPS_TRY(read_sets(socket, name, layout, picture));
+    bool missing = picture.faults.size() > faults && picture.faults.back().ends_with("is missing") && !picture.faults.back().contains(':');
+    if (missing) continue;
+    auto rules = nft::dump_rules(socket, table_name(layout.table, name));
+    if (!rules && rules.error().code() != Code::kNotFound) return std::unexpected(std::move(rules).error());
+    if (rules) picture.rules[static_cast<std::size_t>(layout.table)] = std::move(*rules);
+    compare_structure(name, layout, chains, firewalls, caps, picture);
+  }
+  auto classes = picture.contents.find({Table::kInet, "classes"});
+  if (classes != picture.contents.end())
+    for (const auto& [key, element] : classes->second)
+      if (key.first.size() == 4 && static_cast<unsigned char>(key.first[0]) < net::kTrafficClasses)
+        picture.classes = static_cast<std::uint16_t>(picture.classes | 1u << static_cast<unsigned char>(key.first[0]));
+  return picture;
 }
 
 // Counters that still exist go on from where they are, in their epoch.
@@ -141,17 +162,6 @@ void keep_counters(Contents& wanted, const Contents& there) {
   }
 }
 
-std::vector<FirewallChain> all_chains(const FilterState& state, const Picture* picture) {
-  std::vector<FirewallChain> all;
-  std::uint32_t set_id = 0;
-  for (const auto& plan : state.vpses) {
-    std::vector<RuleStart> counters;
-    if (picture != nullptr) counters = rule_counters(picture->rules[static_cast<std::size_t>(Table::kInet)], plan.id);
-    for (auto& chain : firewall_chains(plan, counters, set_id)) all.push_back(std::move(chain));
-  }
-  return all;
-}
-
 // Everything anew in one transaction: no packet meets half of it.
 nft::Batch rebuild(const std::string& name, const FilterState& state, const Picture& picture, Contents wanted) {
   nft::Batch batch;
@@ -165,6 +175,7 @@ nft::Batch rebuild(const std::string& name, const FilterState& state, const Pict
     for (const auto& chain : layout.chains) batch.add_chain(table, chain);
     for (const auto& rule : layout.rules) batch.add_rule(table, rule);
   }
+  for (auto count : caps_of(wanted)) batch.add_rule(table_name(Table::kInet, name), cap_rule(count));
   for (const auto& chain : all_chains(state, &picture)) write_chain(batch, name, chain);
   add_contents(batch, name, wanted);
   return batch;
@@ -192,14 +203,14 @@ void describe(const std::string& name, const Difference& difference, std::vector
 
 Result<std::vector<std::string>> Filter::check(const FilterState& state) const {
   auto socket = VPS_TRY(Socket::open(NETLINK_NETFILTER));
-  auto picture = VPS_TRY(read_picture(socket, table_, all_chains(state, nullptr)));
+  auto picture = VPS_TRY(read_picture(socket, table_, state));
   describe(table_, difference(picture.contents, wanted_contents(state, picture.classes)), picture.faults);
   return picture.faults;
 }
 
 Result<std::vector<std::string>> Filter::ensure(const FilterState& state) const {
   auto socket = VPS_TRY(Socket::open(NETLINK_NETFILTER));
-  auto picture = VPS_TRY_CTX("filter", read_picture(socket, table_, all_chains(state, nullptr)));
+  auto picture = VPS_TRY_CTX("filter", read_picture(socket, table_, state));
   Contents wanted = wanted_contents(state, picture.classes);
   if (!picture.faults.empty()) {
     auto batch = rebuild(table_, state, picture, std::move(wanted));

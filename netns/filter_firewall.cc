@@ -191,13 +191,18 @@ std::optional<std::uint32_t> rule_number(std::string_view user_data) {
   return number;
 }
 
+bool has_rules(const net::VpsPlan& plan, net::Direction direction) {
+  auto policy = direction == net::Direction::kIn ? plan.firewall.default_in : plan.firewall.default_out;
+  return policy != net::Verdict::kAccept ||
+         std::ranges::any_of(plan.firewall.rules, [&](const auto& rule) { return rule.direction == direction; });
+}
+
 std::vector<FirewallChain> firewall_chains(const net::VpsPlan& plan, std::span<const RuleStart> counters, std::uint32_t& set_id) {
   std::vector<FirewallChain> chains;
-  if (owner_key(plan).empty()) return chains;
+  if (!has_covered_port(plan)) return chains;
   for (auto direction : {net::Direction::kIn, net::Direction::kOut}) {
     auto policy = direction == net::Direction::kIn ? plan.firewall.default_in : plan.firewall.default_out;
-    bool any = std::ranges::any_of(plan.firewall.rules, [&](const auto& rule) { return rule.direction == direction; });
-    if (any || policy != net::Verdict::kAccept) chains.push_back(ChainBuilder(plan, direction, counters, set_id).build(policy));
+    if (has_rules(plan, direction)) chains.push_back(ChainBuilder(plan, direction, counters, set_id).build(policy));
   }
   return chains;
 }

@@ -4,6 +4,7 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 
 namespace vps::netns::filter {
@@ -71,6 +72,7 @@ Result<Contents> read_contents(Socket& socket, const std::string& name) {
   Contents contents;
   for (const auto& layout : layouts())
     for (const auto& set : layout.sets) {
+      if (set.name == kConnectionSet) continue;
       auto elements = VPS_TRY(read_set(socket, name, layout.table, set.name));
       if (!elements.empty()) contents[{layout.table, set.name}] = std::move(elements);
     }
@@ -86,6 +88,28 @@ Result<std::uint16_t> read_classes(Socket& socket, const std::string& name) {
     if (number < net::kTrafficClasses) classes = static_cast<std::uint16_t>(classes | 1u << number);
   }
   return classes;
+}
+
+std::set<std::uint32_t> caps_in(const std::vector<nft::DumpedRule>& rules) {
+  std::set<std::uint32_t> caps;
+  for (const auto& rule : rules) {
+    std::uint32_t count = 0;
+    constexpr std::string_view kNote = "cap ";
+    constexpr std::size_t kFingerprint = 8;
+    std::string_view note = std::string_view(rule.user_data).substr(std::min(kFingerprint, rule.user_data.size()));
+    if (rule.chain != kCapChain || !note.starts_with(kNote)) continue;
+    auto [end, error] = std::from_chars(note.data() + kNote.size(), note.data() + note.size(), count);
+    if (error == std::errc() && rule.user_data == cap_rule(count).user_data()) caps.insert(count);
+  }
+  return caps;
+}
+
+Result<> add_caps(Socket& socket, nft::Batch& batch, const std::string& name, const std::set<std::uint32_t>& caps) {
+  if (caps.empty()) return {};
+  auto there = caps_in(VPS_TRY(nft::dump_rules(socket, table_name(Table::kInet, name), kCapChain)));
+  for (auto count : caps)
+    if (!there.contains(count)) batch.add_rule(table_name(Table::kInet, name), cap_rule(count));
+  return {};
 }
 
 std::vector<RuleStart> rule_counters(const std::vector<nft::DumpedRule>& rules, std::string_view id) {

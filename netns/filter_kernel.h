@@ -1,6 +1,7 @@
 // What filter.cc and filter_ensure.cc share: our tables by name, and reading them.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,10 @@ void apply(nft::Batch& batch, const std::string& name, const Difference& differe
 void add_contents(nft::Batch& batch, const std::string& name, const Contents& contents);
 void write_chain(nft::Batch& batch, const std::string& name, const FirewallChain& chain);
 void drop_chain(nft::Batch& batch, const std::string& name, const std::string& chain);
+
+// Adds the rules of caps that have none yet.
+Result<> add_caps(Socket& socket, nft::Batch& batch, const std::string& name, const std::set<std::uint32_t>& caps);
+std::set<std::uint32_t> caps_in(const std::vector<nft::DumpedRule>& rules);  // that have their rule
 
 // Everything in the sets of our tables, as Contents with counters and limits as expressions. kNotFound: a table or set is missing.
 Result<Contents> read_contents(Socket& socket, const std::string& name);

@@ -85,7 +85,7 @@ Set counting(Set set) {
   return set;
 }
 Set limiting(std::string name) {
-  Set set = plain(std::move(name), kLinkType, 16);
+  Set set = plain(std::move(name), kMarkType, 4);
   set.dynamic = true;
   return set;
 }
@@ -114,20 +114,28 @@ void inet_sets(Layout& layout) {
   auto& sets = layout.sets;
   for (const auto* ip : {&kV4, &kV6}) {
     std::uint32_t type = ip == &kV4 ? kIpv4Type : kIpv6Type, length = ip->length;
-    sets.push_back(mapping("owner" + ip->digit, type, length, kLinkType, 16));
-    sets.push_back(intervals(mapping("owner_wide" + ip->digit, type, length, kLinkType, 16)));
+    sets.push_back(mapping("owner" + ip->digit, type, length, kMarkType, 4));
+    sets.push_back(intervals(mapping("owner_wide" + ip->digit, type, length, kMarkType, 4)));
+    for (const char* way : {"firewall_in", "firewall_out"}) {
+      sets.push_back(mapping(way + ip->digit, type, length, kVerdictType, 16));
+      sets.push_back(intervals(mapping(std::string(way) + "_wide" + ip->digit, type, length, kVerdictType, 16)));
+    }
     sets.push_back(intervals(plain("own" + ip->digit, type, length)));
+    sets.push_back(intervals(plain("bridged" + ip->digit, type, length)));
     sets.push_back(intervals(plain("nat" + ip->digit, type, length)));
     sets.push_back(mapping("forward" + ip->digit, both(kProtocolType, type, kPortType), 8 + length, both(type, kPortType), length + 4));
     sets.push_back(mapping("forward_any" + ip->digit, both(kProtocolType, kPortType), 8, both(type, kPortType), length + 4));
   }
   sets.push_back(plain("classes", kMarkType, 4));
-  for (const char* name : {"connections", "rate", "smtp_limit"}) sets.push_back(limiting(name));
-  sets.push_back(plain("smtp_deny", kLinkType, 16));
+  for (const char* name : {"rate", "smtp_limit"}) sets.push_back(limiting(name));
+  sets.push_back(mapping("caps", kMarkType, 4, kMarkType, 4));
+  // Packets put VPSes in, and the kernel takes them out when they have no connection left: nothing to compare.
+  Set connections = limiting(std::string(kConnectionSet));
+  connections.room = 1u << 20;
+  sets.push_back(connections);
+  sets.push_back(plain("smtp_deny", kMarkType, 4));
   for (auto kind : {DropKind::kConnections, DropKind::kConnectionRate, DropKind::kSmtp})
-    sets.push_back(counting(plain(drop_set(kind), kLinkType, 16)));
-  sets.push_back(mapping("firewall_in", kLinkType, 16, kVerdictType, 16));
-  sets.push_back(mapping("firewall_out", kLinkType, 16, kVerdictType, 16));
+    sets.push_back(counting(plain(drop_set(kind), kMarkType, 4)));
 }
 
 // Which address of a packet a port is held to, and what belongs to it.
@@ -269,54 +277,72 @@ void guard_chains(Rules& rules, Layout& layout, std::uint32_t prerouting, std::u
   port_drops(rules, layout.table);
 }
 
-// For each way to find the VPS that an address belongs to, a rule with `before`, its key in r0 to r3, and `then`.
-// The mask changes no name, since links of ours are ASCII: nft 1.0 aborts when it lists a lookup right behind a map.
-void by_owner(Rules& rules, bool source, const Exprs& before, const Exprs& then) {
-  for (const auto* ip : {&kV4, &kV6})
-    for (const char* kind : {"owner", "owner_wide"})
-      rules.rule(before + is_family(*ip) +
-                 Exprs{payload(Base::kNetwork, source ? ip->source : ip->destination, ip->length, 0), map(kind + ip->digit, 0, 0), masked(0, std::string(16, '\x7f'))} +
-                 then);
+// For both families: what `then` does with the address and each of the sets of this name. Single addresses win over prefixes:
+// they come last where the last word counts, and first where the first one does.
+template <class Then>
+void by_address(Rules& rules, bool source, const std::string& set, bool last_counts, Then&& then) {
+  for (const char* kind : {last_counts ? "_wide" : "", last_counts ? "" : "_wide"})
+    for (const auto* ip : {&kV4, &kV6})
+      rules.rule(is_family(*ip) + Exprs{payload(Base::kNetwork, source ? ip->source : ip->destination, ip->length, 0)} +
+                 then(set + kind + ip->digit));
 }
+
+// Whose packet it is, as a number that stands in the packet's priority until clear_owner(): registers end with a rule, and the
+// marks belong to other tools. The kernel has not given it a priority of its own yet (outgoing), or it is the first packet of a
+// connection that goes without one (incoming).
+void find_owner(Rules& rules, bool source) {
+  rules.chain(source ? "owner_out" : "owner_in");
+  rules.rule({load(0, native32(0)), set_meta(NFT_META_PRIORITY, 0)});
+  by_address(rules, source, "owner", true, [](const std::string& set) { return Exprs{map(set, 0, 0), set_meta(NFT_META_PRIORITY, 0)}; });
+}
+Exprs owner_is_in(const std::string& set) { return {meta(NFT_META_PRIORITY, 0), in_set(set, 0)}; }
+Exprs clear_owner() { return {load(0, native32(0)), set_meta(NFT_META_PRIORITY, 0)}; }
 
 Exprs unconfirmed() { return {conntrack(NFT_CT_STATUS, 0), masked(0, native32(kConfirmed)), equal(0, native32(0))}; }
 
 void new_connections(Rules& rules, bool source) {
-  std::string suffix = source ? "_out" : "_in";
-  rules.chain("new" + suffix);
-  by_owner(rules, source, {}, {in_set("rate", 0), go_to(drop_set(DropKind::kConnectionRate) + suffix)});
-  by_owner(rules, source, {}, {in_set("connections", 0), go_to(drop_set(DropKind::kConnections) + suffix)});
+  rules.chain(source ? "new_out" : "new_in");
+  rules.rule({jump(source ? "owner_out" : "owner_in")});
+  rules.rule(owner_is_in("rate") + Exprs{go_to(drop_set(DropKind::kConnectionRate))});
+  rules.rule({jump(std::string(kCapChain))});
+  rules.rule(clear_owner());
 }
 
-void owner_drops(Rules& rules, DropKind kind, bool source, const std::string& suffix) {
-  rules.chain(drop_set(kind) + suffix);
-  by_owner(rules, source, {}, {in_set(drop_set(kind), 0), drop()});
-  rules.rule({drop()});
+void smtp_chain(Rules& rules) {
+  rules.chain("smtp");
+  // Own networks are not "outside".
+  for (const auto* ip : {&kV4, &kV6})
+    rules.rule(is_family(*ip) + Exprs{payload(Base::kNetwork, ip->destination, ip->length, 0), in_set("own" + ip->digit, 0), give_back()});
+  rules.rule({jump("owner_out")});
+  rules.rule(owner_is_in("smtp_deny") + Exprs{go_to(drop_set(DropKind::kSmtp))});
+  rules.rule(unconfirmed() + owner_is_in("smtp_limit") + Exprs{go_to(drop_set(DropKind::kSmtp))});
+  rules.rule(clear_owner());
 }
 
 void connection_chains(Rules& rules) {
   rules.base("outgoing", "filter", NF_INET_PRE_ROUTING, kBehindTracking);
   rules.rule(unconfirmed() + Exprs{jump("new_out")});
   rules.rule(is_protocol(IPPROTO_TCP) + Exprs{payload(Base::kTransport, 2, 2, 0), equal(0, big16(25)), jump("smtp")});
-  by_owner(rules, true, {}, {verdict_map("firewall_out", 0)});
+  auto dispatch = [](const std::string& set) { return Exprs{verdict_map(set, 0)}; };
+  by_address(rules, true, "firewall_out", false, dispatch);
   for (auto [name, hook] : {std::pair{"forwarded", NF_INET_FORWARD}, std::pair{"local_out", NF_INET_LOCAL_OUT}}) {
     rules.base(name, "filter", static_cast<std::uint32_t>(hook), kFilter);
     rules.rule({go_to("incoming")});
   }
   rules.chain("incoming");
   rules.rule(unconfirmed() + Exprs{jump("new_in")});
-  by_owner(rules, false, {}, {verdict_map("firewall_in", 0)});
-  new_connections(rules, true);
-  new_connections(rules, false);
-  rules.chain("smtp");
-  // Own networks are not "outside".
-  for (const auto* ip : {&kV4, &kV6})
-    rules.rule(is_family(*ip) + Exprs{payload(Base::kNetwork, ip->destination, ip->length, 0), in_set("own" + ip->digit, 0), give_back()});
-  by_owner(rules, true, {}, {in_set("smtp_deny", 0), go_to("drop_smtp_out")});
-  by_owner(rules, true, unconfirmed(), {in_set("smtp_limit", 0), go_to("drop_smtp_out")});
-  for (const char* suffix : {"_out", "_in"})
-    for (auto kind : {DropKind::kConnections, DropKind::kConnectionRate}) owner_drops(rules, kind, suffix == std::string_view("_out"), suffix);
-  owner_drops(rules, DropKind::kSmtp, true, "_out");
+  by_address(rules, false, "firewall_in", false, dispatch);
+  for (bool source : {true, false}) {
+    find_owner(rules, source);
+    new_connections(rules, source);
+  }
+  rules.chain(std::string(kCapChain));  // its rules: cap_rule()
+  smtp_chain(rules);
+  for (auto kind : kOwnerKinds) {
+    rules.chain(drop_set(kind));
+    rules.rule(owner_is_in(drop_set(kind)) + Exprs{drop()});
+    rules.rule({drop()});
+  }
 }
 
 void nat_chains(Rules& rules) {
@@ -324,13 +350,18 @@ void nat_chains(Rules& rules) {
   rules.rule({go_to("forwards")});
   rules.base("forwards_from_host", "nat", NF_INET_LOCAL_OUT, kDestinationNat);
   rules.rule({go_to("forwards")});
-  rules.base("source_nat", "nat", NF_INET_POST_ROUTING, kSourceNat);
+  rules.base("leaving", "nat", NF_INET_POST_ROUTING, kSourceNat);
   for (const auto* ip : {&kV4, &kV6}) {
     Expr source = payload(Base::kNetwork, ip->source, ip->length, 0), destination = payload(Base::kNetwork, ip->destination, ip->length, 0);
-    rules.rule(is_family(*ip) + Exprs{source, in_set("nat" + ip->digit, 0), destination, not_in_set("own" + ip->digit, 0), nft::masquerade()});
-    // Hairpin: a forward used from inside. The answer has to come back this way, or it would come from an address nobody asked.
-    rules.rule(is_family(*ip) + Exprs{conntrack(NFT_CT_STATUS, 0), masked(0, native32(kDestinationTranslated)), unequal(0, native32(0)), source,
-                                      in_set("own" + ip->digit, 0), destination, in_set("own" + ip->digit, 0), nft::masquerade()});
+    // To a VPS, wherever it is: not masqueraded, but for the hairpin. That is a forward used from inside; the answer has to come
+    // back this way, or it would come from an address that nobody asked.
+    for (const char* owner : {"owner", "owner_wide"}) {
+      Exprs to_vps{destination, map(owner + ip->digit, 0, 0), unequal(0, native32(0))};
+      rules.rule(is_family(*ip) + Exprs{conntrack(NFT_CT_STATUS, 0), masked(0, native32(kDestinationTranslated)), unequal(0, native32(0)), source,
+                                        in_set("bridged" + ip->digit, 0)} + to_vps + Exprs{nft::masquerade()});
+      rules.rule(is_family(*ip) + to_vps + Exprs{accept()});
+    }
+    rules.rule(is_family(*ip) + Exprs{source, in_set("nat" + ip->digit, 0), destination, not_in_set("bridged" + ip->digit, 0), nft::masquerade()});
   }
   rules.chain("forwards");
   for (const auto* ip : {&kV4, &kV6}) {
@@ -373,6 +404,13 @@ std::vector<Layout> make_layouts() {
 }
 
 }  // namespace
+
+nft::Rule cap_rule(std::uint32_t count) {
+  Rule rule{std::string(kCapChain), {}, fmt::format("cap {}", count)};
+  rule.exprs = {meta(NFT_META_PRIORITY, 0), map("caps", 0, 0), equal(0, native32(count)), meta(NFT_META_PRIORITY, 0),
+                remember(kConnectionSet, 0, connection_limit(count)), go_to(drop_set(DropKind::kConnections))};
+  return rule;
+}
 
 std::string class_name(std::string_view way, std::uint32_t number) { return fmt::format("{}_class{}", way, number); }
 std::string drop_set(DropKind kind) { return "drop_" + std::string(drop_kind_name(kind)); }

@@ -40,6 +40,11 @@ std::vector<std::uint8_t> prefix_lengths(Family family);
 // The prefix with the bit behind it set: tells 10.0.0.0/24 from 10.0.0.0/28 in one key of an address's size.
 IpAddress wide_key(const Prefix& prefix);
 
+// Caps on connections. The kernel forgets an element with such a limit when it counts no connection, so the numbers stand in the
+// map `caps`, and there is a rule in this chain for every number that is in use: a host has few of them.
+constexpr std::string_view kCapChain = "connection_caps", kConnectionSet = "connections";
+nft::Rule cap_rule(std::uint32_t count);
+
 const std::vector<Layout>& layouts();  // one per table; made at the first call
 const Layout& layout(Table table);
 const nft::Set* find_set(Table table, std::string_view name);

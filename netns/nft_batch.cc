@@ -112,6 +112,7 @@ void Batch::add_set(const TableName& table, const Set& set) {
   if (set.data_length != 0)
     bytes.u32(NFTA_SET_DATA_TYPE, set.data_type).u32(NFTA_SET_DATA_LEN, set.data_length);
   bytes.u32(NFTA_SET_ID, set.id);
+  if (set.room != 0) bytes.nest(NFTA_SET_DESC, Bytes().u32(NFTA_SET_DESC_SIZE, set.room));
   if (set.counted) bytes.nest(NFTA_SET_EXPR, encode(counter()));
   message(NFT_MSG_NEWSET, kNameFlags, table, bytes, fmt::format("add set {}", set.name));
 }

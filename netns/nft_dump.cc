@@ -153,6 +153,7 @@ std::optional<Set> parse_set(const MessageView& message, std::string& table, std
   set.interval = (flags & NFT_SET_INTERVAL) != 0;
   set.dynamic = (flags & NFT_SET_EVAL) != 0;
   set.anonymous = (flags & NFT_SET_ANONYMOUS) != 0;
+  set.room = big32_of(attributes.nested(NFTA_SET_DESC), NFTA_SET_DESC_SIZE).value_or(0);
   set.counted = attributes.nested(NFTA_SET_EXPR).text(NFTA_EXPR_NAME) == "counter";
   return set;
 }

@@ -98,6 +98,9 @@ Expr meta(std::uint32_t key, unsigned to) {
                           : key == NFT_META_L4PROTO ? "l4proto" : key == NFT_META_NFPROTO ? "nfproto" : "";
   return {"meta", data.str(), name.empty() ? fmt::format("meta {} -> r{}", key, to) : fmt::format("meta {} -> r{}", name, to)};
 }
+Expr set_meta(std::uint32_t key, unsigned from) {
+  return {"meta", Bytes().u32(NFTA_META_KEY, key).u32(NFTA_META_SREG, reg(from)).str(), fmt::format("r{} -> meta {}", from, key)};
+}
 Expr payload(Base base, unsigned offset, unsigned length, unsigned to) {
   Bytes data;
   data.u32(NFTA_PAYLOAD_DREG, reg(to)).u32(NFTA_PAYLOAD_BASE, static_cast<std::uint32_t>(base));
@@ -148,6 +151,12 @@ Expr limit(std::uint64_t rate, std::uint64_t seconds, std::uint32_t burst, bool 
 Expr connection_limit(std::uint32_t count) {
   return {"connlimit", Bytes().u32(NFTA_CONNLIMIT_COUNT, count).u32(NFTA_CONNLIMIT_FLAGS, NFT_CONNLIMIT_F_INV).str(),
           fmt::format("connections over {}", count)};
+}
+Expr remember(std::string_view set, unsigned from, const Expr& limit) {
+  Bytes data;
+  data.text(NFTA_DYNSET_SET_NAME, set).u32(NFTA_DYNSET_SREG_KEY, reg(from)).u32(NFTA_DYNSET_OP, NFT_DYNSET_OP_ADD);
+  data.nest(NFTA_DYNSET_EXPR, encode(limit));
+  return {"dynset", data.str(), fmt::format("r{} in @{} {}", from, set, limit.text)};
 }
 Expr conntrack(std::uint32_t key, unsigned to) {
   return {"ct", Bytes().u32(NFTA_CT_DREG, reg(to)).u32(NFTA_CT_KEY, key).str(),

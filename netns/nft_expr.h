@@ -45,6 +45,7 @@ using Exprs = std::vector<Expr>;
 enum class Base : std::uint32_t { kLink = 0, kNetwork = 1, kTransport = 2 };
 
 Expr meta(std::uint32_t key, unsigned reg);
+Expr set_meta(std::uint32_t key, unsigned reg);
 Expr payload(Base base, unsigned offset, unsigned length, unsigned reg);
 Expr equal(unsigned reg, std::string_view value);
 Expr unequal(unsigned reg, std::string_view value);
@@ -62,6 +63,7 @@ Expr give_back();                                                        // retu
 Expr counter(std::uint64_t bytes = 0, std::uint64_t packets = 0);
 Expr limit(std::uint64_t rate, std::uint64_t seconds, std::uint32_t burst, bool over);
 Expr connection_limit(std::uint32_t count);                              // goes on when there are more
+Expr remember(std::string_view set, unsigned reg, const Expr& limit);    // adds the key with this limit when it is not in, then asks it
 Expr conntrack(std::uint32_t key, unsigned reg);
 Expr local_destination(unsigned reg);                                    // RTN_* of the destination, native order
 Expr dnat(std::uint32_t family, unsigned address_reg, unsigned port_reg);
@@ -93,6 +95,7 @@ struct Set {
   bool interval = false;
   bool counted = false;        // every element has a counter
   bool dynamic = false;        // elements carry limits
+  std::uint32_t room = 0;      // elements at most, where packets add them
   std::uint32_t id = 0;        // within a transaction; anonymous sets are known by nothing else
   bool anonymous = false;
   bool operator==(const Set&) const = default;

@@ -1,0 +1,138 @@
+// Guards: every kind of spoofing is really sent, dropped and counted; what is legal passes.
+#include <poll.h>
+
+#include "tests/system/net_filter_fixture.h"
+
+namespace vps::netns {
+namespace {
+
+using namespace test;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::Pair;
+
+class NetFilterGuard : public FilterTest, public testing::WithParamInterface<bool> {
+ protected:
+  void SetUp() override {
+    FilterTest::SetUp();
+    if (IsSkipped()) return;
+    routed_ = GetParam();
+    plan_ = plan_of(routed_, 101);
+    link_ = routed_ ? "venet0" : "eth0";
+    guest_.emplace(start(plan_));
+    other_.emplace(start(plan_of(routed_, 102)));
+    gateway_mac_ = *FilterTest::link(host_, routed_ ? "v101.0" : "vbr-default")->mac;
+  }
+  std::string own(int family) const { return routed_ ? (family == 4 ? "198.51.100.101" : "2001:db8:1::101") : (family == 4 ? "10.77.0.101" : "fd77::101"); }
+  std::string others(int family) const { return routed_ ? (family == 4 ? "198.51.100.102" : "2001:db8:1::102") : (family == 4 ? "10.77.0.102" : "fd77::102"); }
+  // Sends it twice from the VPS; it is dropped as `kind`, both times.
+  void dropped(DropKind kind, const std::string& bytes) {
+    std::uint64_t before = drops("101", kind);
+    for (int i = 0; i < 2; ++i) EXPECT_TRUE(guest_->in([&] { return send_frame(link_, bytes); }));
+    EXPECT_TRUE(eventually([&] { return drops("101", kind) >= before + 2; })) << drop_kind_name(kind) << " " << drops("101", kind);
+    EXPECT_EQ(drops("101", kind), before + 2) << drop_kind_name(kind);
+  }
+  std::string sent(unsigned type, const std::string& payload) const { return frame(gateway_mac_, mac(101), type, payload); }
+
+  bool routed_ = false;
+  net::VpsPlan plan_;
+  std::string link_;
+  std::optional<Namespace> guest_, other_;
+  MacAddress gateway_mac_;
+};
+
+constexpr unsigned kIp = 0x0800, kIp6 = 0x86dd, kArpType = 0x0806;
+
+TEST_P(NetFilterGuard, DropsEachKindOfSpoofing) {
+  std::string data = udp(1000, 9, "hello");
+  IpAddress inet4 = ip("198.51.100.1"), inet6 = ip("2001:db8:1::1");
+  using enum DropKind;
+  dropped(kMac, frame(gateway_mac_, mac(102), kIp, ipv4(ip(own(4)), inet4, 17, data)));
+  dropped(kIpv4, sent(kIp, ipv4(ip(others(4)), inet4, 17, data)));
+  dropped(kIpv4, sent(kIp, ipv4(ip("0.0.0.0"), inet4, 17, data)));
+  dropped(kIpv6, sent(kIp6, ipv6(ip(others(6)), inet6, 17, data)));
+  dropped(kIpv6, sent(kIp6, ipv6(link_local(mac(102)), inet6, 17, data)));
+  dropped(kIpv6, sent(kIp6, ipv6(ip("::"), inet6, 17, data)));
+  dropped(kArp, sent(kArpType, arp(2, mac(101), ip(others(4)), inet4)));
+  dropped(kArp, sent(kArpType, arp(1, mac(102), ip(own(4)), inet4)));
+  auto advertisement = [&](const IpAddress& target) {
+    return ipv6(ip(own(6)), ip("ff02::1"), 58, octets({136, 0, 0, 0, 0x20, 0, 0, 0}) + raw(target) + octets({2, 1}) + raw(mac(101)));
+  };
+  dropped(kNeighbour, sent(kIp6, advertisement(ip(others(6)))));
+  dropped(kNeighbour, sent(kIp6, advertisement(ip("fe80::1"))));
+  IpAddress local = link_local(mac(101));
+  dropped(kRouter, sent(kIp6, ipv6(local, ip("ff02::1"), 58, octets({134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0}))));
+  dropped(kRouter, sent(kIp6, ipv6(local, ip("ff02::1"), 58, octets({137, 0, 0, 0, 0, 0, 0, 0}) + raw(inet6) + raw(inet6))));
+  // Behind a hop-by-hop header as well.
+  dropped(kRouter, sent(kIp6, ipv6(local, ip("ff02::1"), 0, octets({58, 0, 1, 4, 0, 0, 0, 0, 134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0}))));
+  dropped(kDhcp, sent(kIp, ipv4(ip(own(4)), ip("255.255.255.255"), 17, udp(67, 68, "offer"))));
+  dropped(kDhcp, sent(kIp6, ipv6(local, ip("ff02::1"), 17, udp(547, 546, "advertise"))));
+  if (!routed_) {
+    dropped(kProtocol, sent(0x88b5, "anything"));
+    dropped(kProtocol, sent(0x8100, number16(7) + number16(kIp) + ipv4(ip(own(4)), inet4, 17, data)));
+  }
+  EXPECT_THAT(drops("102"), IsEmpty());
+}
+
+TEST_P(NetFilterGuard, LegalTrafficPassesAndDropsNothing) {
+  EXPECT_EQ(exchange(*guest_, internet_, "198.51.100.1"), ip(own(4)));
+  EXPECT_EQ(exchange(*guest_, internet_, "2001:db8:1::1"), ip(own(6)));
+  EXPECT_EQ(exchange(*guest_, *other_, others(4)), ip(own(4)));
+  EXPECT_EQ(exchange(*guest_, *other_, others(6)), ip(own(6)));
+  EXPECT_TRUE(exchange(internet_, *guest_, own(4)));
+  EXPECT_TRUE(exchange(internet_, *guest_, own(6)));
+  // What a client without an address sends: ARP probe, DHCP discover, duplicate address detection.
+  auto arrives = [&](const std::string& bytes) { EXPECT_TRUE(guest_->in([&] { return send_frame(link_, bytes); })); };
+  arrives(sent(kArpType, arp(1, mac(101), ip("0.0.0.0"), ip(own(4)))));
+  arrives(sent(kIp, ipv4(ip("0.0.0.0"), ip("255.255.255.255"), 17, udp(68, 67, "discover"))));
+  arrives(sent(kIp6, ipv6(ip("::"), ip("ff02::1:ff00:101"), 58, octets({135, 0, 0, 0, 0, 0, 0, 0}) + raw(ip(own(6))))));
+  EXPECT_TRUE(exchange(*guest_, host_, routed_ ? "198.51.100.2" : "10.77.0.1"));  // behind them on the same wire
+  EXPECT_THAT(drops("101"), IsEmpty());
+  EXPECT_THAT(drops("102"), IsEmpty());
+  EXPECT_THAT(check(), IsEmpty());
+}
+
+TEST_P(NetFilterGuard, ExtraPrefixesAreItsOwnAndNoMore) {
+  auto wider = plan_;
+  wider.ports[0].allowed.push_back(prefix("192.0.2.8/29"));
+  wider.ports[0].allowed.push_back(prefix("2001:db8:77::/62"));
+  wider.ports[0].allowed.push_back(prefix("203.0.113.0/24"));
+  change(wider);
+  EXPECT_THAT(check(), IsEmpty());
+  auto passes = [&](const std::string& source) {
+    auto before = drops("101");
+    IpAddress from = ip(source);
+    bool v4 = from.family == Family::kV4;
+    std::string data = udp(1000, 9, "hello");
+    EXPECT_TRUE(guest_->in([&] {
+      return send_frame(link_, v4 ? sent(kIp, ipv4(from, ip("198.51.100.1"), 17, data)) : sent(kIp6, ipv6(from, ip("2001:db8:1::1"), 17, data)));
+    }));
+    // What comes behind on the same wire has arrived, so this one has been judged.
+    EXPECT_TRUE(exchange(*guest_, host_, routed_ ? "198.51.100.2" : "10.77.0.1"));
+    return drops("101") == before;
+  };
+  for (const char* good : {"192.0.2.8", "192.0.2.15", "203.0.113.0", "203.0.113.255", "2001:db8:77::", "2001:db8:77:3:ffff::1"})
+    EXPECT_TRUE(passes(good)) << good;
+  for (const char* bad : {"192.0.2.7", "192.0.2.16", "203.0.114.0", "203.0.112.255", "2001:db8:77:4::", "2001:db8:76:ffff::1"})
+    EXPECT_FALSE(passes(bad)) << bad;
+  change(plan_);
+  EXPECT_FALSE(passes("192.0.2.8"));
+  EXPECT_THAT(check(), IsEmpty());
+}
+
+TEST_P(NetFilterGuard, EachGuardCanBeTurnedOff) {
+  auto open = plan_;
+  open.ports[0].guard.mac = open.ports[0].guard.ip = open.ports[0].guard.arp = open.ports[0].guard.router = false;
+  change(open);
+  for (const auto& bytes : {frame(gateway_mac_, mac(105), kIp, ipv4(ip("192.0.2.1"), ip("198.51.100.1"), 17, udp(67, 9, "x"))),
+                            sent(kArpType, arp(2, mac(102), ip(others(4)), ip("198.51.100.1"))), sent(kIp6, ipv6(ip("2001:db8:9::1"), ip("ff02::1"), 17, "")),
+                            sent(0x88b5, "anything")})
+    EXPECT_TRUE(guest_->in([&] { return send_frame(link_, bytes); }));
+  EXPECT_TRUE(exchange(*guest_, host_, routed_ ? "198.51.100.2" : "10.77.0.1"));
+  EXPECT_THAT(drops("101"), IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Modes, NetFilterGuard, testing::Values(false, true), [](const auto& each) { return each.param ? "Routed" : "Bridge"; });
+
+}  // namespace
+}  // namespace vps::netns
