@@ -4,8 +4,10 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <spawn.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -37,6 +39,27 @@ std::string format_map(const std::vector<oci::IdMapping>& maps) {
   std::string text;
   for (const auto& map : maps) text += fmt::format("{} {} {}\n", map.container_id, map.host_id, map.size);
   return text;
+}
+
+bool is_only(const std::vector<oci::IdMapping>& maps, std::uint32_t own) {
+  return maps.empty() || (maps.size() == 1 && maps[0].size == 1 && maps[0].host_id == own);
+}
+
+// Ids beyond one's own are given by the set-uid programs of shadow-utils, after /etc/subuid and /etc/subgid (newuidmap(1)).
+Result<> map_by_program(const char* program, pid_t pid, const std::vector<oci::IdMapping>& maps) {
+  std::vector<std::string> words{program, std::to_string(pid)};
+  for (const auto& map : maps)
+    for (auto number : {map.container_id, map.host_id, map.size}) words.push_back(std::to_string(number));
+  std::vector<char*> argv;
+  for (auto& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  pid_t child = -1;
+  if (int err = ::posix_spawnp(&child, program, nullptr, nullptr, argv.data(), environ); err != 0)
+    return fail_errno(err, "execute {}, which maps ids that are not one's own", program);
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+  if (status != 0) return fail(Code::kNotAllowed, "{} refuses the ids (see /etc/subuid and /etc/subgid)", program);
+  return {};
 }
 
 }  // namespace
@@ -93,6 +116,10 @@ Result<> join_namespace_fd(int ns_fd, std::uint64_t flag) {
 }
 
 Result<> write_id_maps(pid_t pid, const std::vector<oci::IdMapping>& uids, const std::vector<oci::IdMapping>& gids) {
+  if (::geteuid() != 0 && !(is_only(uids, ::geteuid()) && is_only(gids, ::getegid()))) {
+    VPS_TRY(map_by_program("newuidmap", pid, uids));
+    return map_by_program("newgidmap", pid, gids);
+  }
   auto dir = VPS_TRY(open_dir(fmt::format("/proc/{}", pid)));
   if (!uids.empty()) VPS_TRY(write_kernel_file_at(dir.get(), "uid_map", format_map(uids)));
   if (gids.empty()) return {};

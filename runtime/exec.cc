@@ -216,7 +216,10 @@ Result<PidFd> exec_in_container(ExecRequest request) {
   if (request.group != nullptr) cgroup = VPS_TRY_CTX("cgroup", enter_cgroups(*request.group, request.target->pid(), request.cgroups));
   const auto& affinity = request.process.exec_cpu_affinity;
   if (affinity && !affinity->initial.empty()) VPS_TRY(ns::apply_cpu_affinity(affinity->initial));
-  if ((joined_flags(spec, request.target->pid()) & CLONE_NEWPID) != 0) VPS_TRY(ns::join_namespaces(request.target->fd(), CLONE_NEWPID));
+  auto joined = joined_flags(spec, request.target->pid());
+  // Who is not root has rights over the others only from within the user namespace.
+  auto first = joined & (::geteuid() == 0 ? std::uint64_t{CLONE_NEWPID} : std::uint64_t{CLONE_NEWPID | CLONE_NEWUSER});
+  if ((joined & CLONE_NEWPID) != 0) VPS_TRY(ns::join_namespaces(request.target->fd(), first));
   VPS_TRY(failpoint::hit("exec.joined"));
   auto [ours, theirs] = VPS_TRY(Seqpacket::make_pair());
   SyncChannel channel(std::move(ours));

@@ -80,12 +80,16 @@ Result<> hostname(InitContext& c) {
   return {};
 }
 
+// The launcher's memory is mapped here until execve: nobody in the container may look at it through /proc. But a launcher that is
+// not root must get at our files there itself, for the maps and the mounts; in a namespace of our own nobody else is there yet.
+bool hides_late(const InitInput& input) { return input.by_user && input.plan->new_user; }
+
 Result<> receive_mounts(InitContext& c) {
   VPS_TRY(c.channel.send(SyncMessage::kWantMounts));
   while (true) {
     auto packet = VPS_TRY(c.channel.receive());
     if (!packet) return fail_errno(EPIPE, "waiting for mounts");
-    if (packet->type == static_cast<std::uint32_t>(SyncMessage::kMountsDone)) return {};
+    if (packet->type == static_cast<std::uint32_t>(SyncMessage::kMountsDone)) break;
     WireReader r(packet->body);
     int index = r.i32();
     bool directory = r.boolean();
@@ -97,6 +101,8 @@ Result<> receive_mounts(InitContext& c) {
       c.mount_fds[index] = std::move(packet->fds[0]);
     c.mount_is_dir[index] = directory;
   }
+  if (hides_late(c.in)) ::prctl(PR_SET_DUMPABLE, 0);
+  return {};
 }
 
 Result<> rootfs_ready(InitContext& c) {
@@ -204,8 +210,7 @@ void run_init(InitInput input, SyncChannel channel) {
   // Whatever the launcher's caller left open stays out of the container; what we open ourselves is close-on-exec anyway.
   ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
   default_signals();
-  // The launcher's memory is mapped here until execve: nobody in the container may look at it through /proc.
-  ::prctl(PR_SET_DUMPABLE, 0);
+  if (!hides_late(input)) ::prctl(PR_SET_DUMPABLE, 0);
   if (log::enabled(log::Level::kDebug))
     log::set_sink([&](log::Level level, std::string_view text) { context.channel.send_log(level, text); }, log::Level::kDebug);
   for (const auto& step : init_steps()) {

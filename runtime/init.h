@@ -21,6 +21,7 @@ struct InitInput {
   const InitPlan* plan = nullptr;
   const namespaces::SeccompProgram* seccomp = nullptr;
   const std::vector<JoinedNamespace>* joins = nullptr;
+  bool by_user = false;  // the launcher is not root of the host
 };
 
 struct InitContext {

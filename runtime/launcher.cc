@@ -1,7 +1,9 @@
 #include "runtime/launcher.h"
 
 #include <signal.h>
+#include <sched.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -70,13 +72,14 @@ Result<Launcher> Launcher::create(LaunchRequest request) {
   Launcher launcher(std::move(request), SyncChannel(std::move(ours)));
   const LaunchRequest& r = launcher.request_;
   launcher.oom_kills_before_ = oom_kills(r.group);
+  const bool by_user = ::geteuid() != 0;  // in the new process it is nobody's, until the ids are mapped
   auto cloned = VPS_TRY(clone_joined({.flags = plan.clone_flags | (r.clone_parent ? std::uint64_t{CLONE_PARENT} : 0),
                                       .cgroup_fd = r.group != nullptr ? r.group->dirfd() : -1,
                                       .exit_signal = r.clone_parent ? 0 : SIGCHLD},
                                      joins));
   if (cloned.child) {
     launcher.channel_.close();
-    run_init({.request = &launcher.request_, .plan = &plan, .seccomp = &seccomp, .joins = &joins}, SyncChannel(std::move(theirs)));
+    run_init({.request = &launcher.request_, .plan = &plan, .seccomp = &seccomp, .joins = &joins, .by_user = by_user}, SyncChannel(std::move(theirs)));
   }
   theirs.close();
   launcher.process_ = std::move(cloned.process);
@@ -127,8 +130,29 @@ Result<> Launcher::serve_net_devices(const InitPlan& plan) {
   return take_net_devices(*request_.spec, netns.get());
 }
 
+// Who is not root may copy mounts only where it is: in the new user namespace, whose mount namespace has copies of all of them. The
+// same code runs there, in a process of its own, and speaks on the same channel.
 Result<> Launcher::serve_mounts(const InitPlan& plan) {
   VPS_TRY(channel_.expect(SyncMessage::kWantMounts));
+  if (::geteuid() == 0 || !plan.new_user) return send_mounts(plan);
+  auto [ours, theirs] = VPS_TRY(Seqpacket::make_pair());
+  auto helper = VPS_TRY(ns::clone_process({}));
+  if (helper.child) {
+    ours.close();
+    auto sent = ns::join_namespaces(process_.fd(), CLONE_NEWUSER | CLONE_NEWNS);
+    if (sent) sent = send_mounts(plan);
+    if (!sent) (void)theirs.send(0, encode(Failure{.step = "", .error = std::move(sent).error()}));
+    ::_exit(0);
+  }
+  theirs.close();
+  auto failure = ours.receive();
+  VPS_TRY(helper.process.wait());
+  if (!failure) return std::unexpected(std::move(failure).error());
+  if (!*failure) return {};
+  return std::unexpected(VPS_TRY(decode_failure((*failure)->body)).error);
+}
+
+Result<> Launcher::send_mounts(const InitPlan& plan) {
   UniqueFd userns;
   if (plan.in_user_namespace) userns = VPS_TRY(open_path(fmt::format("/proc/{}/ns/user", process_.pid()), O_RDONLY));
   auto root = VPS_TRY_CTX("rootfs", make_rootfs(*request_.spec, request_.bundle, request_.rootfs, request_.staging, userns.get()));

@@ -70,6 +70,7 @@ class Launcher {
   Result<> serve_id_maps(const InitPlan& plan);
   Result<> serve_net_devices(const InitPlan& plan);
   Result<> serve_mounts(const InitPlan& plan);
+  Result<> send_mounts(const InitPlan& plan);
   Result<> serve_until_ready();
   Result<> run_hooks_before_pivot();
   Error explain(Error error);

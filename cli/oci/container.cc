@@ -199,7 +199,10 @@ Result<> Container::require(std::initializer_list<Status> allowed, std::string_v
 
 Result<cgroups::Host> Container::host() const {
   auto host = VPS_TRY(cgroups::Host::discover());
-  return record_.unit.empty() ? host : cgroups::host_of_units(std::move(host));
+  if (!record_.unit.empty()) return cgroups::host_of_units(std::move(host));
+  // v1 hierarchies are delegated to no user.
+  if (::geteuid() != 0) std::erase_if(host.v1, [](const cgroups::V1Hierarchy& h) { return ::access(h.base.c_str(), W_OK) != 0; });
+  return host;
 }
 
 Result<std::optional<cgroups::Group>> Container::group() const {

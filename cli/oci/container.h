@@ -46,6 +46,8 @@ class Container {
   // kWrongState with the wording that engines look for when it is not in one of these.
   Result<> require(std::initializer_list<Status> allowed, std::string_view action) const;
 
+  // Hierarchies where its group is.
+  Result<cgroups::Host> host() const;
   // nullopt: the container has none. The host's cgroups are looked up at the first call.
   Result<std::optional<cgroups::Group>> group() const;
   Result<> remove_group() const;
@@ -65,7 +67,6 @@ class Container {
  private:
   Container(std::string path, std::string id) : path_(std::move(path)), id_(std::move(id)) {}
   [[nodiscard]] bool waits_for_start() const;
-  Result<cgroups::Host> host() const;
 
   std::string path_, id_;
   UniqueFd dir_, lock_;

@@ -133,13 +133,28 @@ Creation::~Creation() {
   if (!removed) log::warning("{}", removed.error().to_string());
 }
 
+// A user to whom no cgroup is delegated has none to make. That is an error only when limits are asked for, or a place.
+bool Creation::may_go_without(const Error& error) const {
+  if (!options_.rootless || (error.err() != EACCES && error.err() != EPERM && error.err() != EROFS)) return false;
+  if (!spec_.linux_->cgroups_path.empty()) return false;
+  if (!spec_.linux_->resources) return true;
+  auto limits = *spec_.linux_->resources;
+  limits.devices.clear();  // a user namespace has no devices but those that are bound
+  return limits == oci::Resources{};
+}
+
 Result<> Creation::make_group() {
   if (!container_.record().unit.empty()) {
     VPS_TRY(make_unit());
   } else {
     if (container_.record().cgroup.empty()) return {};
-    auto host = VPS_TRY(cgroups::Host::discover());
-    group_ = VPS_TRY(cgroups::Group::create(host, container_.record().cgroup));
+    auto created = cgroups::Group::create(VPS_TRY(container_.host()), container_.record().cgroup);
+    if (!created && may_go_without(created.error())) {
+      auto record = container_.record();
+      record.cgroup.clear();
+      return container_.store(std::move(record));
+    }
+    group_ = VPS_TRY(std::move(created));
   }
   VPS_TRY(failpoint::hit("create.cgroup"));
   return limit_group();
@@ -183,7 +198,9 @@ Result<> Creation::limit_group() {
     auto limits = VPS_TRY(group_->apply(resources));
     VPS_TRY(require_enforced(limits));
   }
-  VPS_TRY_CTX("device filter", cgroups::apply_device_filter(group_->dirfd(), with_default_devices(std::move(rules))));
+  auto filtered = cgroups::apply_device_filter(group_->dirfd(), with_default_devices(std::move(rules)));
+  // It needs CAP_BPF of the host, and in a user's own namespace there is nothing to filter: no device node works but those bound.
+  if (!filtered && !(options_.rootless && filtered.error().err() == EPERM)) return std::unexpected(std::move(filtered).error().wrap("device filter"));
   if (owns_cgroup(spec_)) {
     auto uid = namespaces::map_to_host(spec_.linux_->uid_mappings, spec_.process->user.uid);
     auto gid = namespaces::map_to_host(spec_.linux_->gid_mappings, spec_.process->user.gid);
@@ -193,6 +210,7 @@ Result<> Creation::limit_group() {
 }
 
 Result<> Creation::launch(const Context& context) {
+  options_.rootless = context.rootless;
   Record record;
   record.id = options_.id;
   record.oci_version = spec_.oci_version;

@@ -33,6 +33,7 @@ struct CreateOptions {
   std::string bundle = ".", config, pid_file, console_socket, pidfd_socket;
   int preserve_fds = 0;
   bool no_pivot = false, no_new_keyring = false;
+  bool rootless = false;  // cgroups are what has been delegated to the caller, or nothing
   bool waits = false;  // for another process to start it; else the launcher starts it
 };
 Result<CreateOptions> create_options(const Arguments& arguments);
@@ -58,6 +59,7 @@ class Creation {
   Result<> launch(const Context& context);
   Result<> make_group();
   Result<> make_unit();
+  [[nodiscard]] bool may_go_without(const Error& error) const;
   void end_placeholder();
   Result<> limit_group();
   Result<> announce();

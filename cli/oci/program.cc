@@ -22,7 +22,7 @@ constexpr OptionSpec kOptions[] = {
     {.name = "debug", .help = "log debug messages too"},
     {.name = "systemd-cgroup", .help = "the same as --cgroup-manager systemd"},
     {.name = "cgroup-manager", .value = "MANAGER", .help = "cgroupfs (the default), systemd or disabled", .choices = "cgroupfs systemd disabled"},
-    {.name = "rootless", .value = "MODE", .help = "auto, true or false; for compatibility: what is possible follows from the caller's rights",
+    {.name = "rootless", .value = "MODE", .help = "true: do without a cgroup where none is delegated; auto (the default): true for other users than root",
      .choices = "auto true false"},
     {.name = "version", .letter = 'v', .help = "print the version and end"},
 };
@@ -70,6 +70,8 @@ Result<int> run_command(const Arguments& arguments) {
   // Not below the root: engines look through it for containers of theirs.
   context.seccomp_cache = default_root() + "-seccomp";
   context.cgroups = VPS_TRY(cgroup_manager(arguments));
+  auto rootless = arguments.value_or("rootless", "auto");
+  context.rootless = rootless == "true" || (rootless == "auto" && ::geteuid() != 0);
   return arguments.command().run(context, arguments);
 }
 
