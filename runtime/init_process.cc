@@ -5,6 +5,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -188,10 +189,36 @@ Result<> exec_program(const oci::Process& process) {
 
 namespace steps {
 
+namespace {
+
+bool is_null(int fd) {
+  struct stat st{};
+  return ::fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
+}
+
+// The host's null device leads to the host's mount of /dev: the container's own does as well, and can be checkpointed.
+Result<> own_null(int root_fd) {
+  UniqueFd own;
+  for (int fd = 0; fd < 3; ++fd) {
+    if (!is_null(fd)) continue;
+    if (!own) {
+      auto opened = open_in_root(root_fd, "/dev/null", O_RDWR | O_NOCTTY | O_NONBLOCK);
+      if (!opened || !is_null(opened->get())) return {};
+      own = std::move(*opened);
+      (void)::fcntl(own.get(), F_SETFL, 0);
+    }
+    if (::dup2(own.get(), fd) < 0) return fail_errno(errno, "dup2 to {}", fd);
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<> stdio(InitContext& c) {
   if (!c.process().terminal) {
     const auto& fds = c.in.request->stdio;
-    return take_stdio(fds[0], fds[1], fds[2]);
+    VPS_TRY(take_stdio(fds[0], fds[1], fds[2]));
+    return own_null(c.root.get());
   }
   int tty = c.console.get();
   if (::ioctl(tty, TIOCSCTTY, 0) != 0) return fail_errno(errno, "take the console as controlling terminal");

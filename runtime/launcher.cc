@@ -18,6 +18,7 @@
 #include "runtime/init.h"
 #include "runtime/joins.h"
 #include "runtime/net_devices.h"
+#include "runtime/resctrl.h"
 #include "runtime/rootfs.h"
 
 namespace vps::runtime {
@@ -33,7 +34,8 @@ Result<> check_host(const oci::Spec& spec) {
   if (selinux && !ns::selinux_enabled())
     return fail(Code::kUnavailable, "{}: this host has no SELinux",
                 spec.process->selinux_label.empty() ? "linux.mountLabel" : "process.selinuxLabel");
-  if (spec.linux_->intel_rdt) return fail(Code::kUnavailable, "linux.intelRdt is not supported");
+  if (spec.linux_->intel_rdt && !resctrl_mounted(kResctrlRoot))
+    return fail(Code::kUnavailable, "linux.intelRdt: this host has no resctrl file system at {}", kResctrlRoot);
   return {};
 }
 
@@ -116,6 +118,7 @@ Result<> Launcher::serve_id_maps(const InitPlan& plan) {
     VPS_TRY_CTX("oom score", write_kernel_file_at(proc.get(), "oom_score_adj",
                                                   std::to_string(*request_.spec->process->oom_score_adj)));
   }
+  if (linux_.intel_rdt) VPS_TRY(enter_resctrl(kResctrlRoot, *linux_.intel_rdt, request_.id, process_.pid()));
   if (!linux_.net_devices.empty()) VPS_TRY_CTX("linux.netDevices", serve_net_devices(plan));
   VPS_TRY(failpoint::hit("launch.id-map"));
   return channel_.send(SyncMessage::kIdMapDone);

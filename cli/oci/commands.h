@@ -9,7 +9,7 @@
 namespace vps::vpsrun {
 
 extern constinit const CommandSpec kCreate, kStart, kRun, kExec, kKill, kDelete, kState, kList, kPs, kPause, kResume, kUpdate,
-    kEvents, kFeatures, kSpec;
+    kEvents, kFeatures, kSpec, kCheckpoint, kRestore;
 extern constinit const CommandSpec kProgram;
 
 inline constexpr PositionalSpec kOneContainer{.name = "ID", .help = "the container"};
@@ -19,5 +19,9 @@ int run_vpsrun(std::span<const std::string> words);
 
 // All of it or an error: a truncated document is worse than none.
 Result<> print(std::string_view text);
+
+class Container;
+// What delete does with one that is open and, unless forced, locked by it.
+Result<> take_down(Container& container, bool force);
 
 }  // namespace vps::vpsrun

@@ -35,6 +35,7 @@ class Container {
   Result<> reload();  // the record, once more
 
   [[nodiscard]] const std::string& id() const { return id_; }
+  [[nodiscard]] const std::string& path() const { return path_; }  // of its directory
   [[nodiscard]] const Record& record() const { return record_; }
   Result<> store(Record record);
   Result<> store_config(std::string_view text) const;

@@ -22,6 +22,7 @@
 #include "cli/oci/resources.h"
 #include "namespaces/clone.h"
 #include "runtime/hooks.h"
+#include "runtime/resctrl.h"
 #include "specs/oci/json.h"
 #include "specs/oci/validate.h"
 
@@ -121,10 +122,12 @@ Creation::~Creation() {
   if (!undo_) return;
   auto ended = container_.kill_all();
   if (!ended) log::warning("{}", ended.error().to_string());
-  if (launcher_) (void)launcher_->process().try_wait();
+  if (process()) (void)process().try_wait();
   end_placeholder();
   group_.reset();
   auto removed = container_.release_network(spec_, true);
+  if (!removed) log::warning("{}", removed.error().to_string());
+  if (spec_.linux_->intel_rdt) removed = runtime::leave_resctrl(runtime::kResctrlRoot, *spec_.linux_->intel_rdt, container_.id());
   if (!removed) log::warning("{}", removed.error().to_string());
   removed = container_.remove_group();
   if (!removed) log::warning("{}", removed.error().to_string());
@@ -225,6 +228,7 @@ Result<> Creation::launch(const Context& context) {
     record.cgroup = VPS_TRY(cgroup_path(spec_.linux_->cgroups_path, options_.id));
   }
   record.net_devices = !spec_.linux_->net_devices.empty();
+  record.intel_rdt = spec_.linux_->intel_rdt.has_value();
   record.own_pid_namespace = has_new(spec_, "pid");
   record.poststart = spec_.hooks && !spec_.hooks->poststart.empty();
   record.poststop = spec_.hooks && !spec_.hooks->poststop.empty();
@@ -233,6 +237,7 @@ Result<> Creation::launch(const Context& context) {
   VPS_TRY(container_.store(record));
   VPS_TRY(failpoint::hit("create.recorded"));
   VPS_TRY(make_group());
+  if (options_.restore) return restore_process();
   record.cgroup = container_.record().cgroup;
   if (options_.waits) listener_ = VPS_TRY(container_.listen());
 
@@ -268,8 +273,8 @@ Result<> Creation::launch(const Context& context) {
 }
 
 Result<> Creation::announce() {
-  const auto& process = launcher_->process();
-  if (auto listener = launcher_->take_seccomp_listener())
+  const auto& process = this->process();
+  if (auto listener = launcher_ ? launcher_->take_seccomp_listener() : UniqueFd())
     VPS_TRY_CTX("seccomp listener", send_seccomp_listener(spec_, container_.record(), process.pid(), false, listener.get()));
   if (!options_.pidfd_socket.empty())
     VPS_TRY_CTX("--pidfd-socket", hand_over(options_.pidfd_socket, "pidfd", process.fd()));

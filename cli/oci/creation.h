@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "cli/oci/container.h"
 #include "cli/oci/context.h"
+#include "cli/oci/criu.h"
 #include "runtime/launcher.h"
 #include "specs/oci/spec.h"
 
@@ -33,6 +34,7 @@ struct CreateOptions {
   std::string bundle = ".", config, pid_file, console_socket, pidfd_socket;
   int preserve_fds = 0;
   bool no_pivot = false, no_new_keyring = false;
+  std::optional<CriuOptions> restore;  // from images, instead of a new process
   bool rootless = false;  // cgroups are what has been delegated to the caller, or nothing
   bool waits = false;  // for another process to start it; else the launcher starts it
 };
@@ -49,6 +51,7 @@ class Creation {
   [[nodiscard]] Container& container() { return container_; }
   [[nodiscard]] const oci::Spec& spec() const { return spec_; }
   [[nodiscard]] runtime::Launcher& launcher() { return *launcher_; }
+  [[nodiscard]] const PidFd& process() const { return launcher_ ? launcher_->process() : restored_; }
   // The master of the container's terminal when no console socket took it.
   [[nodiscard]] UniqueFd take_console() { return std::move(console_); }
   void keep() { undo_ = false; }
@@ -62,6 +65,7 @@ class Creation {
   [[nodiscard]] bool may_go_without(const Error& error) const;
   void end_placeholder();
   Result<> limit_group();
+  Result<> restore_process();  // restore.cc
   Result<> announce();
 
   Container container_;
@@ -69,6 +73,7 @@ class Creation {
   oci::Spec spec_;
   UniqueFd console_;
   std::optional<cgroups::Group> group_;
+  PidFd restored_;
   PidFd placeholder_;  // holds a scope of systemd open until the container is in it
   std::optional<runtime::Launcher> launcher_;
   UniqueFd listener_;

@@ -2,12 +2,14 @@
 
 #include "cgroups/host.h"
 #include "cli/oci/commands.h"
+#include "cli/oci/criu.h"
 #include "namespaces/capabilities.h"
 #include "namespaces/clone.h"
 #include "namespaces/labels.h"
 #include "namespaces/mounts.h"
 #include "namespaces/process.h"
 #include "namespaces/seccomp.h"
+#include "runtime/resctrl.h"
 
 namespace vps::vpsrun {
 namespace {
@@ -34,7 +36,8 @@ Json features() {
                        {"supportedFlags", ns::seccomp_supported_flag_names()}};
   linux_["apparmor"] = {{"enabled", ns::apparmor_enabled()}};
   linux_["selinux"] = {{"enabled", ns::selinux_enabled()}};
-  linux_["intelRdt"] = {{"enabled", false}};
+  const bool resctrl = runtime::resctrl_mounted(runtime::kResctrlRoot);
+  linux_["intelRdt"] = {{"enabled", resctrl}, {"schemata", resctrl}, {"monitoring", resctrl}};
   linux_["memoryPolicy"] = {{"modes", ns::known_memory_policy_modes()}, {"flags", ns::known_memory_policy_flags()}};
   linux_["mountExtensions"] = {{"idmap", {{"enabled", true}}}};
   linux_["netDevices"] = {{"enabled", true}};
@@ -44,7 +47,7 @@ Json features() {
   json["hooks"] = {"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"};
   json["mountOptions"] = ns::known_mount_option_names();
   json["linux"] = std::move(linux_);
-  json["annotations"] = {{"org.vpsd.vpsrun.version", VPS_VERSION}, {"io.github.seccomp.libseccomp.version", ns::seccomp_library_version()}};
+  json["annotations"] = {{"org.vpsd.vpsrun.version", VPS_VERSION}, {"org.vpsd.vpsrun.checkpoint.enabled", find_criu() ? "true" : "false"}, {"io.github.seccomp.libseccomp.version", ns::seccomp_library_version()}};
   json["potentiallyUnsafeConfigAnnotations"] = Json::array();
   return json;
 }

@@ -28,7 +28,7 @@ constexpr OptionSpec kOptions[] = {
 };
 
 constexpr const CommandSpec* kCommands[] = {&kCreate, &kStart,  &kRun,    &kExec,   &kKill,     &kDelete, &kState, &kList,
-                                            &kPs,     &kPause,  &kResume, &kUpdate, &kEvents, &kFeatures, &kSpec};
+                                            &kPs,     &kPause,  &kResume, &kUpdate, &kEvents, &kFeatures, &kSpec, &kCheckpoint, &kRestore};
 
 std::string default_root() {
   const char* own = ::getenv("XDG_RUNTIME_DIR");

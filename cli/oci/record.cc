@@ -39,6 +39,7 @@ std::string format_record(const Record& record) {
             {"cgroup", record.cgroup},
             {"unit", record.unit},
             {"netDevices", record.net_devices},
+            {"intelRdt", record.intel_rdt},
             {"ownPidNamespace", record.own_pid_namespace},
             {"complete", record.complete},
             {"poststart", record.poststart},
@@ -63,6 +64,7 @@ Result<Record> parse_record(std::string_view text) {
     record.cgroup = json.at("cgroup").get<std::string>();
     record.unit = json.value("unit", "");  // of an earlier release: absent
     record.net_devices = json.value("netDevices", false);
+    record.intel_rdt = json.value("intelRdt", false);
     record.own_pid_namespace = json.at("ownPidNamespace").get<bool>();
     record.complete = json.at("complete").get<bool>();
     record.poststart = json.at("poststart").get<bool>();

@@ -28,6 +28,7 @@ struct Record {
   bool complete = false;           // false: still being made, or its maker died
   std::string unit;                // systemd's name for the cgroup; empty: we have made it ourselves
   bool net_devices = false;        // some of the host's are inside, to be given back
+  bool intel_rdt = false;          // it is in a resctrl group
   bool poststart = false, poststop = false;  // config.json has such hooks, so it must be read again
   oci::StringMap annotations;
   bool operator==(const Record&) const = default;

@@ -6,6 +6,7 @@
 #include "cli/oci/commands.h"
 #include "cli/oci/container.h"
 #include "cli/oci/resources.h"
+#include "runtime/resctrl.h"
 #include "specs/oci/json.h"
 #include "specs/oci/validate.h"
 
@@ -31,8 +32,8 @@ constexpr OptionSpec kOptions[] = {
     {.name = "cpuset-mems", .value = "LIST", .help = "memory nodes, like 0,1"},
     {.name = "blkio-weight", .value = "N", .help = "block I/O weight (10 to 1000)"},
     {.name = "pids-limit", .value = "N", .help = "number of processes; -1 is no limit"},
-    {.name = "l3-cache-schema", .value = "SCHEMA", .help = "Intel RDT; not supported"},
-    {.name = "mem-bw-schema", .value = "SCHEMA", .help = "Intel RDT; not supported"},
+    {.name = "l3-cache-schema", .value = "SCHEMA", .help = "share of the L3 cache, as resctrl takes it"},
+    {.name = "mem-bw-schema", .value = "SCHEMA", .help = "share of the memory bandwidth, as resctrl takes it"},
 };
 
 // Calls `take` with the value of an option that is there; sizes may have units.
@@ -90,8 +91,6 @@ Result<oci::Resources> wanted(const Arguments& arguments) {
     auto text = VPS_TRY_CTX("--resources", *file == "-" ? read_fd(STDIN_FILENO) : read_file(*file));
     return oci::parse_resources(text);
   }
-  for (const char* name : {"l3-cache-schema", "mem-bw-schema"})
-    if (arguments.value(name) != nullptr) return fail(Code::kUnavailable, "--{}: Intel RDT is not supported", name);
   oci::Resources out;
   VPS_TRY(take_memory(arguments, out));
   VPS_TRY(take_cpu(arguments, out));
@@ -105,11 +104,24 @@ Result<oci::Resources> wanted(const Arguments& arguments) {
   return out;
 }
 
+// The flags of resctrl, beside the limits; nullopt: none given.
+Result<std::optional<oci::IntelRdt>> wanted_rdt(const Arguments& arguments, const Container& container) {
+  oci::IntelRdt rdt;
+  rdt.l3_cache_schema = arguments.value_or("l3-cache-schema", "");
+  rdt.mem_bw_schema = arguments.value_or("mem-bw-schema", "");
+  if (rdt.l3_cache_schema.empty() && rdt.mem_bw_schema.empty()) return std::optional<oci::IntelRdt>();
+  if (!container.record().intel_rdt) return fail(Code::kUnavailable, "container '{}' is in no resctrl group (linux.intelRdt)", container.id());
+  auto spec = VPS_TRY(container.spec());
+  if (spec.linux_ && spec.linux_->intel_rdt) rdt.clos_id = spec.linux_->intel_rdt->clos_id;
+  return std::optional(std::move(rdt));
+}
+
 Result<int> run(Context& context, const Arguments& arguments) {
   auto container = VPS_TRY(Container::open(context, arguments.positionals()[0]));
   VPS_TRY(container.lock(true));
   VPS_TRY(container.reload());
   VPS_TRY(container.require({Status::kCreated, Status::kRunning, Status::kPaused}, "update"));
+  auto rdt = VPS_TRY(wanted_rdt(arguments, container));
   auto resources = without_unset(VPS_TRY(wanted(arguments)));
   VPS_TRY(oci::validate_resources(resources));
   auto group = VPS_TRY(container.group());
@@ -118,7 +130,11 @@ Result<int> run(Context& context, const Arguments& arguments) {
   resources.devices.clear();
   auto host = VPS_TRY(cgroups::Host::discover({.probe = true}));
   VPS_TRY(require_enforced(cgroups::Group::explain(host, resources)));
-  auto limits = VPS_TRY(group->apply(resources));
+  std::string schemata;
+  if (rdt) schemata = VPS_TRY(runtime::change_resctrl(runtime::kResctrlRoot, *rdt, container.id(), runtime::resctrl_schemata(*rdt)));
+  auto applied = group->apply(resources);
+  if (!applied && rdt) (void)runtime::change_resctrl(runtime::kResctrlRoot, *rdt, container.id(), schemata);
+  auto limits = VPS_TRY(std::move(applied));
   VPS_TRY(require_enforced(limits));
   if (!container.record().unit.empty()) {
     // Or the next reload of systemd writes what it knew before.
