@@ -159,10 +159,9 @@ Message add_redirect(int link, std::string_view name, int target) {
   auto message = tc(RTM_NEWTFILTER, kNew, fmt::format("shape what comes from {}", name), link, kIngressParent, 0, filter_info(kRedirectFilter));
   return with_options(std::move(message), "u32", [&](Message& options) {
     // One key that every packet has: nothing at the start, masked with nothing.
-    tc_u32_sel selector{};
-    selector.flags = TC_U32_TERMINAL;
-    selector.nkeys = 1;
-    std::string match(reinterpret_cast<const char*>(&selector), sizeof selector);
+    std::string match(sizeof(tc_u32_sel), '\0');
+    match[offsetof(tc_u32_sel, flags)] = TC_U32_TERMINAL;
+    match[offsetof(tc_u32_sel, nkeys)] = 1;
     match.append(sizeof(tc_u32_key), '\0');
     options.put(TCA_U32_SEL, match.data(), match.size()).nest(TCA_U32_ACT, [&](Message& actions) {
       actions.nest(1, [&](Message& action) {
