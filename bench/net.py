@@ -17,9 +17,9 @@ def network(bench):
     count = max([1000] if 1000 in bench.counts else bench.counts)
     starts = figures(bench, "start", str(count))
     lines = [f"### network, {count} ports one after another", "",
-             "| | median us | p10 | first twentieth | last twentieth | last / first | release us |", "|---|---|---|---|---|---|---|"]
+             "| | median us | p10 | cpu us | cpu, first twentieth | cpu, last twentieth | last / first | release us |", "|---|---|---|---|---|---|---|---|"]
     for kind, each in starts.items():
-        lines.append(f"| {kind} | {each['us']} | {each['p10']} | {each['first']} | {each['last']} | {each['last'] / each['first']:.2f} | {each['release']} |")
+        lines.append(f"| {kind} | {each['us']} | {each['p10']} | {each['cpu']} | {each['first']} | {each['last']} | {each['last'] / each['first']:.2f} | {each['release']} |")
     yield {"case": "network ports", "figures": starts, "table": "\n".join(lines + [""])}
     paths = figures(bench, "path", str(bench.rounds))
     bare = paths["bare veth"]

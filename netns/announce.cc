@@ -13,10 +13,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/fd.h"
-#include "netns/dump.h"
-#include "netns/packet_programs.h"
-
 namespace vps::netns {
 namespace {
 
@@ -91,54 +87,52 @@ std::string discovery(const MacAddress& to_mac, const MacAddress& from_mac, cons
 
 MacAddress multicast_mac(const std::uint8_t* group) { return {{0x33, 0x33, group[12], group[13], group[14], group[15]}}; }
 
-struct PacketSocket {
-  UniqueFd fd;
-  sockaddr_ll to{};
-};
+// Protocol 0: nothing is received until bind() asks for it.
+Result<UniqueFd> packet_socket() {
+  UniqueFd fd(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return fail_errno(errno, "open a packet socket");
+  return fd;
+}
 
-Result<std::pair<PacketSocket, Link>> listen_on(const std::string& name) {
-  auto netlink = VPS_TRY(Socket::open());
-  auto link = VPS_TRY(need_link(netlink, name));
-  PacketSocket socket;
-  // Protocol 0: nothing is received until bind() asks for it.
-  socket.fd = UniqueFd(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!socket.fd) return fail_errno(errno, "open a packet socket");
-  socket.to.sll_family = AF_PACKET;
-  socket.to.sll_ifindex = link.index;
-  socket.to.sll_halen = 6;
+sockaddr_ll address_on(const Link& link) {
+  sockaddr_ll address{};
+  address.sll_family = AF_PACKET;
+  address.sll_ifindex = link.index;
+  address.sll_halen = 6;
+  return address;
+}
+
+Result<UniqueFd> listen_on(const Link& link) {
+  auto fd = VPS_TRY(packet_socket());
   // Only ARP and ICMPv6: an uplink may be busy. (ethertype == ARP) or (ethertype == IPv6 and next header == 58)
   sock_filter code[] = {
       BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETHERTYPE_ARP, 3, 0),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETHERTYPE_IPV6, 0, 3), BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 20),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kIcmp6, 0, 1), BPF_STMT(BPF_RET | BPF_K, 256), BPF_STMT(BPF_RET | BPF_K, 0)};
   sock_fprog program{static_cast<unsigned short>(std::size(code)), code};
-  if (::setsockopt(socket.fd.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0)
-    return fail_errno(errno, "filter a packet socket");
-  sockaddr_ll self = socket.to;
+  if (::setsockopt(fd.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0) return fail_errno(errno, "filter a packet socket");
+  sockaddr_ll self = address_on(link);
   self.sll_protocol = __builtin_bswap16(ETH_P_ALL);
-  if (::bind(socket.fd.get(), reinterpret_cast<sockaddr*>(&self), sizeof self) != 0)
-    return fail_errno(errno, "listen on {}", name);
+  if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&self), sizeof self) != 0) return fail_errno(errno, "listen on {}", link.name);
   // Answers to a solicitation without a source go to the group of all nodes.
   packet_mreq group{};
   group.mr_ifindex = link.index;
   group.mr_type = PACKET_MR_ALLMULTI;
-  (void)::setsockopt(socket.fd.get(), SOL_PACKET, PACKET_ADD_MEMBERSHIP, &group, sizeof group);
-  return std::pair(std::move(socket), std::move(link));
+  (void)::setsockopt(fd.get(), SOL_PACKET, PACKET_ADD_MEMBERSHIP, &group, sizeof group);
+  return fd;
 }
 
-Result<std::optional<IpAddress>> first_ipv4(const Link& link) {
-  auto netlink = VPS_TRY(Socket::open());
+Result<std::optional<IpAddress>> first_ipv4(Socket& netlink, const Link& link) {
   auto all = VPS_TRY(addresses(netlink));
   for (const auto& each : all)
     if (each.link == link.index && each.prefix.family() == Family::kV4) return std::optional(each.prefix.address);
   return std::optional<IpAddress>();
 }
 
-Result<> send_on(const PacketSocket& socket, const std::string& link, const std::string& frame) {
-  sockaddr_ll to = socket.to;
+Result<> send_on(int fd, const Link& link, const std::string& frame) {
+  sockaddr_ll to = address_on(link);
   std::memcpy(to.sll_addr, frame.data(), 6);
-  if (::sendto(socket.fd.get(), frame.data(), frame.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof to) < 0)
-    return fail_errno(errno, "send on {}", link);
+  if (::sendto(fd, frame.data(), frame.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof to) < 0) return fail_errno(errno, "send on {}", link.name);
   return {};
 }
 
@@ -197,43 +191,49 @@ std::optional<MacAddress> claims(std::string_view frame, const IpAddress& addres
   return std::nullopt;
 }
 
-Result<> announce(const std::string& name, std::optional<MacAddress> mac, std::span<const IpAddress> addresses) {
-  if (addresses.empty()) return {};
-  auto netlink = VPS_TRY(Socket::open());
-  auto link = VPS_TRY(need_link(netlink, name));
-  auto program = VPS_TRY(load_send(link.index));
+Result<Announcer> Announcer::open() { return Announcer(VPS_TRY(packet_socket())); }
+
+Result<> Announcer::announce(const Link& link, std::optional<MacAddress> mac, std::span<const IpAddress> addresses) {
   bool router = !mac;
   MacAddress own = mac ? *mac : link.mac.value_or(kNobody);
   for (const auto& address : addresses)
-    VPS_TRY_CTX("on " + name, send_frame(program.get(), address.family == Family::kV4 ? gratuitous_arp(own, address)
-                                                                                     : unsolicited_advertisement(own, address, router)));
+    VPS_TRY(send_on(fd_.get(), link, address.family == Family::kV4 ? gratuitous_arp(own, address) : unsolicited_advertisement(own, address, router)));
   return {};
+}
+
+Result<> announce(const std::string& name, std::optional<MacAddress> mac, std::span<const IpAddress> addresses) {
+  auto netlink = VPS_TRY(Socket::open());
+  auto link = VPS_TRY(need_link(netlink, name));
+  auto announcer = VPS_TRY(Announcer::open());
+  return announcer.announce(link, mac, addresses);
 }
 
 Result<std::vector<Claim>> probe(const std::string& name, std::span<const IpAddress> addresses, std::chrono::milliseconds deadline,
                                  std::span<const MacAddress> ours) {
   auto end = Clock::now() + deadline;
-  auto [socket, link] = VPS_TRY(listen_on(name));
+  auto netlink = VPS_TRY(Socket::open());
+  auto link = VPS_TRY(need_link(netlink, name));
+  auto socket = VPS_TRY(listen_on(link));
   MacAddress own = link.mac.value_or(kNobody);
-  auto own_ip = VPS_TRY(first_ipv4(link));
+  auto own_ip = VPS_TRY(first_ipv4(netlink, link));
   std::vector<IpAddress> open(addresses.begin(), addresses.end());
   std::vector<Claim> claimed;
   // A frame may get lost: asked again, with a third of the time each.
   for (int round = 1; round <= 3 && !open.empty(); ++round) {
     for (const auto& address : open) {
-      VPS_TRY(send_on(socket, name, address.family == Family::kV4 ? arp_probe(own, address) : duplicate_solicitation(own, address)));
+      VPS_TRY(send_on(socket.get(), link, address.family == Family::kV4 ? arp_probe(own, address) : duplicate_solicitation(own, address)));
       // A Linux host that only answers for somebody (proxy ARP) takes no notice of a probe without a sender.
-      if (address.family == Family::kV4 && own_ip) VPS_TRY(send_on(socket, name, arp_request(own, *own_ip, address)));
+      if (address.family == Family::kV4 && own_ip) VPS_TRY(send_on(socket.get(), link, arp_request(own, *own_ip, address)));
     }
     auto until = end - deadline * (3 - round) / 3;
     while (!open.empty()) {
       auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
-      pollfd ready{socket.fd.get(), POLLIN, 0};
+      pollfd ready{socket.get(), POLLIN, 0};
       if (left <= 0 || ::poll(&ready, 1, static_cast<int>(left)) == 0) break;
       std::array<char, 256> buffer;
       sockaddr_ll from{};
       socklen_t size = sizeof from;
-      ssize_t got = ::recvfrom(socket.fd.get(), buffer.data(), buffer.size(), 0, reinterpret_cast<sockaddr*>(&from), &size);
+      ssize_t got = ::recvfrom(socket.get(), buffer.data(), buffer.size(), 0, reinterpret_cast<sockaddr*>(&from), &size);
       if (got < 0 && errno != EAGAIN && errno != EINTR) return fail_errno(errno, "listen on {}", name);
       if (got <= 0 || from.sll_pkttype == PACKET_OUTGOING) continue;
       std::string_view frame(buffer.data(), static_cast<std::size_t>(got));

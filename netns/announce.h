@@ -1,6 +1,6 @@
 // Telling neighbours who has an address, and asking them: gratuitous ARP (RFC 5227), unsolicited neighbour advertisements and
 // duplicate address probes (RFC 4862), by raw packets on a link of the calling thread's namespace.
-// Needs CAP_NET_RAW and CAP_BPF.
+// Needs CAP_NET_RAW.
 #pragma once
 
 #include <chrono>
@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/fd.h"
 #include "base/ip.h"
+#include "netns/dump.h"
 
 namespace vps::netns {
 
@@ -23,7 +25,20 @@ std::string duplicate_solicitation(const MacAddress& mac, const IpAddress& addre
 // The MAC of a station that claims `address` in this frame; nullopt where it does not.
 std::optional<MacAddress> claims(std::string_view frame, const IpAddress& address);
 
-// Takes no time worth naming. Says on `link` that `mac` (nullopt: the link's own, as on an uplink that answers for a VPS) has these addresses.
+// Says on a link who has addresses.
+class Announcer {
+ public:
+  static Result<Announcer> open();
+  // `mac` nullopt: the link's own, as on an uplink that answers for a VPS.
+  Result<> announce(const Link& link, std::optional<MacAddress> mac, std::span<const IpAddress> addresses);
+  // Closing a packet socket waits for RCU, 15 ms. A process that ends soon leaves that to its end.
+  void leave_open() { (void)fd_.release(); }
+
+ private:
+  explicit Announcer(UniqueFd fd) : fd_(std::move(fd)) {}
+  UniqueFd fd_;
+};
+// The same for one link by name.
 Result<> announce(const std::string& link, std::optional<MacAddress> mac, std::span<const IpAddress> addresses);
 
 struct Claim {

@@ -50,8 +50,7 @@ class Attacher {
     VPS_TRY(failpoint::hit("port.inside"));
     VPS_TRY(configure_inside());
     VPS_TRY(failpoint::hit("port.announce"));
-    if (plan_.announce)
-      for (const auto& port : plan_.ports) announce_port(port);
+    if (plan_.announce) (void)announce_all();
     undo_.commit();
     return std::move(reports_);
   }
@@ -75,10 +74,12 @@ class Attacher {
     }
     VPS_TRY(failpoint::hit("port.link"));
     VPS_TRY(make_veth(port));
-    if (port.mode == net::Mode::kRouted) VPS_TRY(route_to(port));
     VPS_TRY(failpoint::hit("port.rates"));
-    if (has_limits(port)) std::ranges::move(apply_limits(host_, outside_, port), std::back_inserter(reports_));
-    return {};
+    if (has_limits(port)) {
+      std::ranges::move(apply_limits(host_, outside_, port), std::back_inserter(reports_));
+      VPS_TRY(outside_.run(set_up(0, port.host_link, true)));
+    }
+    return port.mode == net::Mode::kRouted ? route_to(port) : Result<>();
   }
 
   Result<> make_veth(const net::PortPlan& port) {
@@ -211,18 +212,34 @@ class Attacher {
   }
 
   // From the host's side, since a link that has just come up may not send yet. Nobody is worse off when it fails.
-  void announce_port(const net::PortPlan& port) {
+  Result<> announce_all() {
+    auto announcer = VPS_TRY(Announcer::open());
+    for (const auto& port : plan_.ports) (void)announce(announcer, port);
+    announcer.leave_open();
+    return {};
+  }
+
+  Result<> announce(Announcer& announcer, const net::PortPlan& port) {
     std::vector<IpAddress> own;
     for (const auto& prefix : port.addresses) own.push_back(prefix.address);
     if (port.mode == net::Mode::kRouted)
-      for (const auto& uplink : port.uplinks) (void)announce(uplink, std::nullopt, proxied(port));
-    else if (port.mode == net::Mode::kMacvlan) (void)announce(port.uplinks.front(), port.mac, own);
-    if (port.mode != net::Mode::kBridge) return;
-    (void)announce(port.bridge, port.mac, own);
+      for (const auto& name : port.uplinks) {
+        auto uplink = VPS_TRY(need_link(outside_, name));
+        VPS_TRY(announcer.announce(uplink, std::nullopt, proxied(port)));
+      }
+    if (port.mode == net::Mode::kMacvlan) {
+      auto parent = VPS_TRY(need_link(outside_, port.uplinks.front()));
+      return announcer.announce(parent, port.mac, own);
+    }
+    if (port.mode != net::Mode::kBridge) return {};
+    Link bridge;
+    bridge.index = indexes_[port.bridge];
+    bridge.name = port.bridge;
+    VPS_TRY(announcer.announce(bridge, port.mac, own));
     // The host itself does not hear what it sends into its bridge.
     std::vector<Message> messages;
-    for (const auto& address : own) messages.push_back(set_neighbour(indexes_[port.bridge], port.bridge, address, port.mac, NUD_STALE));
-    (void)outside_.run(messages);
+    for (const auto& address : own) messages.push_back(set_neighbour(bridge.index, port.bridge, address, port.mac, NUD_STALE));
+    return outside_.run(messages);
   }
 
   const Host& host_;

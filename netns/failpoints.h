@@ -6,7 +6,7 @@
 namespace vps::netns {
 
 inline constexpr std::string_view kNetworkSteps[] = {"net.bridge", "net.bridge-marked", "net.addresses", "net.forwarding", "net.uplinks"};
-inline constexpr std::string_view kPortSteps[] = {"port.enter",  "port.record", "port.link",    "port.host-routes", "port.proxies",
-                                                  "port.rates",  "port.inside", "port.announce"};
+inline constexpr std::string_view kPortSteps[] = {"port.enter",   "port.record", "port.link",  "port.rates", "port.host-routes",
+                                                  "port.proxies", "port.inside", "port.announce"};
 
 }  // namespace vps::netns

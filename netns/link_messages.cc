@@ -9,6 +9,7 @@
 #include <net/if.h>
 
 #include "netns/port.h"
+#include "netns/rates.h"
 
 namespace vps::netns {
 namespace {
@@ -80,7 +81,7 @@ Message create_bridge(const net::NetworkPlan& plan, const MacAddress& mac) {
 
 Message create_veth(const net::PortPlan& plan, const MacAddress& host_mac, int bridge, int netns_fd) {
   Message message(RTM_NEWLINK, kNew, fmt::format("make the link {}", plan.host_link));
-  message.header(link_head(0, IFF_UP, IFF_UP)).text(IFLA_IFNAME, plan.host_link).mac(IFLA_ADDRESS, host_mac);
+  message.header(has_limits(plan) ? link_head(0) : link_head(0, IFF_UP, IFF_UP)).text(IFLA_IFNAME, plan.host_link).mac(IFLA_ADDRESS, host_mac);
   one_queue(message);
   if (plan.mtu != 0) message.u32(IFLA_MTU, plan.mtu);
   if (bridge != 0) message.u32(IFLA_MASTER, static_cast<std::uint32_t>(bridge));

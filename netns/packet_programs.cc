@@ -98,25 +98,6 @@ std::vector<std::uint64_t> packet_cap_code(std::uint64_t packets_per_second, int
   return code.exit();
 }
 
-std::vector<std::uint64_t> send_code(int link) {
-  Assembler code;
-  code.move(BPF_REG_2, link).move(BPF_REG_3, 0).call(BPF_FUNC_clone_redirect);
-  return code.exit();
-}
-
-Result<UniqueFd> load_send(int link) { return load(send_code(link)); }
-
-Result<> send_frame(int program, std::string_view frame) {
-  bpf_attr attr{};
-  attr.test.prog_fd = static_cast<std::uint32_t>(program);
-  attr.test.data_in = reinterpret_cast<std::uintptr_t>(frame.data());
-  attr.test.data_size_in = static_cast<std::uint32_t>(frame.size());
-  attr.test.repeat = 1;
-  if (bpf(BPF_PROG_TEST_RUN, attr) != 0) return fail_errno(errno, "send a frame (bpf)");
-  if (auto error = static_cast<std::int32_t>(attr.test.retval); error < 0) return fail_errno(-error, "send a frame (bpf)");
-  return {};
-}
-
 Result<UniqueFd> load_classify() { return load(classify_code()); }
 
 Result<UniqueFd> load_packet_cap(std::uint64_t packets_per_second) {
