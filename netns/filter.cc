@@ -18,8 +18,6 @@ constexpr std::size_t kLongestTable = 32, kLongestId = 63;
 constexpr std::string_view kDropNames[kDropKinds] = {"mac",  "ipv4",     "ipv6",        "arp",             "neighbour", "router",
                                                      "dhcp", "protocol", "connections", "connection_rate", "smtp"};
 
-Result<Socket> open_socket() { return Socket::open(NETLINK_NETFILTER); }
-
 // What no compiler of plans should let through, and what would not do what it says.
 Result<> check_plan(const net::VpsPlan& plan) {
   if (plan.id.empty() || plan.id.size() > kLongestId) return fail(Code::kUsage, "filter: \"{}\" is no id of a VPS", plan.id);
@@ -81,6 +79,8 @@ bool covered(net::Mode mode) { return mode == net::Mode::kBridge || mode == net:
 
 std::string_view drop_kind_name(DropKind kind) { return kDropNames[static_cast<std::size_t>(kind)]; }
 
+Filter::Filter(std::string table) : table_(std::move(table)), sockets_(std::make_shared<Sockets>()) {}
+
 Result<Filter> Filter::create(std::string table) {
   auto good = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-'; };
   if (table.empty() || table.size() > kLongestTable || !std::ranges::all_of(table, good) || table[0] < 'a' || table[0] > 'z')
@@ -89,7 +89,7 @@ Result<Filter> Filter::create(std::string table) {
 }
 
 Result<> Filter::remove_tables() const {
-  auto socket = VPS_TRY(open_socket());
+  auto socket = VPS_TRY(sockets_->take());
   nft::Batch batch;
   for (auto table : kTables) {
     batch.add_table(table_name(table, table_));  // so that a missing one is no error
@@ -99,7 +99,7 @@ Result<> Filter::remove_tables() const {
 }
 
 Result<> Filter::configure(std::span<const net::NetworkPlan> networks, std::span<const net::TrafficClass> classes) const {
-  auto socket = VPS_TRY(open_socket());
+  auto socket = VPS_TRY(sockets_->take());
   auto before = VPS_TRY(read_classes(socket, table_));
   auto fresh = static_cast<std::uint16_t>(classes_used(classes) & ~before);
   Contents contents = common_contents(networks, classes);
@@ -131,7 +131,7 @@ Result<> Filter::configure(std::span<const net::NetworkPlan> networks, std::span
 Result<> Filter::add(const net::VpsPlan& plan) const {
   VPS_TRY(check_plan(plan));
   if (!has_covered_port(plan)) return {};
-  auto socket = VPS_TRY(open_socket());
+  auto socket = VPS_TRY(sockets_->take());
   auto classes = read_classes(socket, table_);
   if (!classes) return std::unexpected(about(std::move(classes).error(), plan.id));
   nft::Batch batch;
@@ -146,7 +146,7 @@ Result<> Filter::add(const net::VpsPlan& plan) const {
 Result<> Filter::change(const net::VpsPlan& before, const net::VpsPlan& after) const {
   VPS_TRY(check_plan(after));
   if (before.id != after.id) return fail(Code::kUsage, "filter: {} does not become {}", before.id, after.id);
-  auto socket = VPS_TRY(open_socket());
+  auto socket = VPS_TRY(sockets_->take());
   auto classes = read_classes(socket, table_);
   if (!classes) return std::unexpected(about(std::move(classes).error(), after.id));
   std::uint64_t epoch = new_epoch();
@@ -175,7 +175,7 @@ Result<> Filter::change(const net::VpsPlan& before, const net::VpsPlan& after) c
 
 Result<std::vector<TrafficSample>> Filter::remove(const net::VpsPlan& plan) const {
   if (!has_covered_port(plan)) return std::vector<TrafficSample>{};
-  auto socket = VPS_TRY(open_socket());
+  auto socket = VPS_TRY(sockets_->take());
   auto classes = read_classes(socket, table_);
   if (!classes && classes.error().code() == Code::kNotFound) return std::vector<TrafficSample>{};
   if (!classes) return std::unexpected(about(std::move(classes).error(), plan.id));
@@ -195,7 +195,7 @@ Result<std::vector<TrafficSample>> Filter::remove(const net::VpsPlan& plan) cons
 }
 
 Result<std::vector<TrafficSample>> Filter::purge(std::string_view id) const {
-  auto socket = VPS_TRY(open_socket());
+  auto socket = VPS_TRY(sockets_->take());
   auto contents = read_contents(socket, table_);
   if (!contents && contents.error().code() == Code::kNotFound) return std::vector<TrafficSample>{};
   if (!contents) return std::unexpected(about(std::move(contents).error(), std::string(id)));
@@ -212,7 +212,7 @@ Result<std::vector<TrafficSample>> Filter::purge(std::string_view id) const {
 }
 
 Result<std::vector<std::string>> Filter::ids() const {
-  auto socket = VPS_TRY(open_socket());
+  auto socket = VPS_TRY(sockets_->take());
   std::set<std::string> all;
   for (auto table : {Table::kBridge, Table::kInet})
     for (const auto& port : VPS_TRY(nft::dump_elements(socket, table_name(table, table_), "ports"))) {
@@ -223,7 +223,7 @@ Result<std::vector<std::string>> Filter::ids() const {
 }
 
 Result<std::vector<TrafficSample>> Filter::traffic() const {
-  auto socket = VPS_TRY(open_socket());
+  auto socket = VPS_TRY(sockets_->take());
   std::vector<TrafficSample> samples;
   auto used = VPS_TRY(read_classes(socket, table_));
   for (auto table : {Table::kBridge, Table::kInet})
@@ -237,7 +237,7 @@ Result<std::vector<TrafficSample>> Filter::traffic() const {
 }
 
 Result<std::vector<DropCounter>> Filter::drops() const {
-  auto socket = VPS_TRY(open_socket());
+  auto socket = VPS_TRY(sockets_->take());
   std::map<std::pair<std::string, DropKind>, DropCounter> all;
   auto take = [&](Table table, DropKind kind, bool per_port) -> Result<> {
     for (const auto& each : VPS_TRY(nft::dump_elements(socket, table_name(table, table_), drop_set(kind)))) {
@@ -257,7 +257,7 @@ Result<std::vector<DropCounter>> Filter::drops() const {
 }
 
 Result<std::vector<RuleCounter>> Filter::firewall_counters(std::string_view id) const {
-  auto socket = VPS_TRY(open_socket());
+  auto socket = VPS_TRY(sockets_->take());
   std::vector<RuleCounter> result;
   for (const auto& each : VPS_TRY(read_rule_counters(socket, table_, id)))
     result.push_back({each.direction, each.number, each.packets, each.bytes});

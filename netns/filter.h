@@ -8,13 +8,17 @@
 // What is covered: ports of mode kBridge and kRouted. Those of kMacvlan and kHostDevice have no host end: their packets never
 // come by, so nothing is guarded or counted for them (covered() says so), and all calls skip them.
 //
-// Thread-safety: a Filter is a value; every call opens a netlink socket of its own in the network namespace of the calling thread,
-// and is one transaction in the kernel: all of it or nothing. Calls for different VPSes may run at once, from any process.
+// Thread-safety: a Filter may be copied and called from any thread; copies share their netlink sockets, which stay with the network
+// namespace of the thread that made the first call. (They are kept open on purpose: closing one makes the kernel wait for what was
+// deleted last, some 10 ms in which nobody else can change nftables.) Every change is one transaction in the kernel, all of it or
+// nothing. Calls for different VPSes may run at once, from any process; ensure() and configure() must not run beside add(),
+// change() or remove() of VPSes that are not, or no longer, in their state.
 // Errors: kNotFound: the tables are not there (ensure() was not called, or somebody has flushed them); kExists: an address or
 // prefix belongs to another VPS already; kUnavailable: this kernel lacks something, which the text names; kNotAllowed: no CAP_NET_ADMIN.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -74,6 +78,10 @@ struct ForeignBlock {
   bool operator==(const ForeignBlock&) const = default;
 };
 
+namespace filter {
+class Sockets;
+}
+
 class Filter {
  public:
   // `table`: 1 to 32 characters [a-z0-9_-], beginning with a letter: kUsage. Makes no kernel call.
@@ -120,8 +128,9 @@ class Filter {
   [[nodiscard]] const std::string& table() const { return table_; }
 
  private:
-  explicit Filter(std::string table) : table_(std::move(table)) {}
+  explicit Filter(std::string table);
   std::string table_;
+  std::shared_ptr<filter::Sockets> sockets_;
 };
 
 // Tells when somebody else has touched our tables: poll fd() for reading, then drain(). Bound to the namespace of the thread that

@@ -202,14 +202,14 @@ void describe(const std::string& name, const Difference& difference, std::vector
 }  // namespace
 
 Result<std::vector<std::string>> Filter::check(const FilterState& state) const {
-  auto socket = VPS_TRY(Socket::open(NETLINK_NETFILTER));
+  auto socket = VPS_TRY(sockets_->take());
   auto picture = VPS_TRY(read_picture(socket, table_, state));
   describe(table_, difference(picture.contents, wanted_contents(state, picture.classes)), picture.faults);
   return picture.faults;
 }
 
 Result<std::vector<std::string>> Filter::ensure(const FilterState& state) const {
-  auto socket = VPS_TRY(Socket::open(NETLINK_NETFILTER));
+  auto socket = VPS_TRY(sockets_->take());
   auto picture = VPS_TRY_CTX("filter", read_picture(socket, table_, state));
   Contents wanted = wanted_contents(state, picture.classes);
   if (!picture.faults.empty()) {

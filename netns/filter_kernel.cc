@@ -26,6 +26,23 @@ nft::Element element_of(nft::DumpedElement&& dumped) {
 
 }  // namespace
 
+Result<Sockets::Lease> Sockets::take() {
+  {
+    std::lock_guard lock(mutex_);
+    if (!idle_.empty()) {
+      Socket socket = std::move(idle_.back());
+      idle_.pop_back();
+      return Lease(*this, std::move(socket));
+    }
+  }
+  return Lease(*this, VPS_TRY(Socket::open(NETLINK_NETFILTER)));
+}
+
+void Sockets::give(Socket socket) {
+  std::lock_guard lock(mutex_);
+  idle_.push_back(std::move(socket));
+}
+
 std::string link_of(std::string_view key) { return std::string(key.substr(0, key.find('\0'))); }
 
 nft::TableName table_name(Table table, const std::string& name) { return {family_of(table), name}; }

@@ -1,8 +1,10 @@
 // What filter.cc and filter_ensure.cc share: our tables by name, and reading them.
 #pragma once
 
+#include <mutex>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "netns/filter_contents.h"
@@ -10,6 +12,31 @@
 #include "netns/socket.h"
 
 namespace vps::netns::filter {
+
+// Open netlink sockets. Any thread may take one; it comes back when the lease ends.
+class Sockets {
+ public:
+  class Lease {
+   public:
+    Lease(Sockets& owner, Socket socket) : owner_(owner), socket_(std::move(socket)) {}
+    Lease(Lease&& other) noexcept : owner_(other.owner_), socket_(std::move(other.socket_)), valid_(std::exchange(other.valid_, false)) {}
+    ~Lease() {
+      if (valid_) owner_.give(std::move(socket_));
+    }
+    operator Socket&() { return socket_; }
+
+   private:
+    Sockets& owner_;
+    Socket socket_;
+    bool valid_ = true;
+  };
+  Result<Lease> take();
+
+ private:
+  void give(Socket socket);
+  std::mutex mutex_;
+  std::vector<Socket> idle_;
+};
 
 std::string link_of(std::string_view key);  // that an element's key begins with
 nft::TableName table_name(Table table, const std::string& name);

@@ -168,11 +168,13 @@ Result<> Batch::commit(Socket& socket) {
   std::memcpy(bytes_.data() + last, &head, sizeof head);
   frame(NFNL_MSG_BATCH_END);
   VPS_TRY(enlarge(socket.fd(), bytes_.size()));
+  std::vector<char> buffer(64u << 10);
+  // What a transaction that failed earlier has left unread: the kernel has answered all of it by now.
+  while (::recv(socket.fd(), buffer.data(), buffer.size(), MSG_DONTWAIT) >= 0) continue;
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;
   ssize_t sent = ::sendto(socket.fd(), bytes_.data(), bytes_.size(), 0, reinterpret_cast<sockaddr*>(&kernel), sizeof kernel);
   if (sent < 0) return fail_errno(errno, "send {} bytes to nftables", bytes_.size());
-  std::vector<char> buffer(64u << 10);
   for (;;) {
     ssize_t size = ::recv(socket.fd(), buffer.data(), buffer.size(), 0);
     if (size < 0 && errno == EINTR) continue;

@@ -201,5 +201,33 @@ TEST_F(NetFilter, SmtpIsDeniedOrLimitedOutsideAndFreeInside) {
   EXPECT_TRUE(connects("198.51.100.1", 10'000));
 }
 
+TEST_F(NetFilter, NamesTheForeignRuleThatBlocks) {
+  auto blocks = [&] { return *on_host([&] { return Filter::foreign_blocks("vbr-default", "eth0"); }); };
+  auto names = [&] {
+    std::vector<std::string> all;
+    for (const auto& each : blocks()) all.push_back(fmt::format("{} {} {} {}", each.family, each.table, each.chain, each.rule == 0 ? "policy" : "rule"));
+    return all;
+  };
+  auto one = start(plan_of(false, 101));
+  EXPECT_THAT(names(), IsEmpty());
+  // As docker does it, with another bridge let through.
+  nft("add table ip filter; add chain ip filter DOCKER-USER; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; };"
+      "add rule ip filter FORWARD jump DOCKER-USER; add rule ip filter FORWARD iifname docker0 accept;"
+      "add rule ip filter FORWARD oifname \"docker*\" ct state established accept");
+  EXPECT_FALSE(exchange(one, internet_, "198.51.100.1", std::chrono::milliseconds(600)));
+  EXPECT_THAT(names(), ElementsAre("ip filter FORWARD policy"));
+  EXPECT_THAT(blocks().at(0).text, HasSubstr("DOCKER-USER -i vbr-default"));
+  nft("add rule ip filter DOCKER-USER iifname vbr-default accept; add rule ip filter DOCKER-USER oifname \"vbr-*\" accept");
+  EXPECT_THAT(names(), IsEmpty());
+  EXPECT_TRUE(exchange(one, internet_, "198.51.100.1"));
+  nft("delete table ip filter");
+  nft("add table inet firewalld; add chain inet firewalld f { type filter hook forward priority 10; };"
+      "add chain inet firewalld zone; add rule inet firewalld f ct state established accept; add rule inet firewalld f goto zone;"
+      "add rule inet firewalld zone oifname eth1 accept; add rule inet firewalld zone reject with icmpx admin-prohibited");
+  EXPECT_FALSE(exchange(one, internet_, "198.51.100.1", std::chrono::milliseconds(600)));
+  EXPECT_THAT(names(), ElementsAre("inet firewalld zone rule"));
+  EXPECT_THAT(check(), IsEmpty());
+}
+
 }  // namespace
 }  // namespace vps::netns
