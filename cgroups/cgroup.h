@@ -11,6 +11,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -68,8 +69,8 @@ class Group {
   Result<> thaw() const;
   Result<bool> frozen() const;
   Result<> kill() const;    // cgroup.kill; SIGKILL until empty where the kernel has no such file. Does not wait for the end
-  // Waits until no process is left in the subtree; kTimedOut after 10 s.
-  Result<> wait_empty() const;
+  // Waits until no process is left in the subtree; kTimedOut when the patience is over.
+  Result<> wait_empty(std::chrono::milliseconds patience = std::chrono::seconds(10)) const;
   Result<bool> populated() const;
   Result<std::vector<pid_t>> processes() const;  // of the whole subtree
   Result<Stats> stats() const;

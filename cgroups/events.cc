@@ -92,8 +92,8 @@ Result<> Group::kill() const {
   return {};
 }
 
-Result<> Group::wait_empty() const {
-  VPS_TRY_CTX("cgroup " + path_, wait_for(unified_.get(), "cgroup.events", "populated", "0", kSettleTimeout));
+Result<> Group::wait_empty(std::chrono::milliseconds patience) const {
+  VPS_TRY_CTX("cgroup " + path_, wait_for(unified_.get(), "cgroup.events", "populated", "0", patience));
   return {};
 }
 

@@ -35,13 +35,28 @@ Result<> apply_propagation(int mount_fd, const ns::MountOptions& options) {
   return {};
 }
 
+// The copy brings the hidden directory's owner and mode along; what the options name stays as they say.
+Result<> keep_named_attributes(int root_fd, const struct stat& named, const ns::MountOptions& options) {
+  auto given = [&](std::string_view key) { return std::ranges::any_of(options.data, [&](const auto& entry) { return entry.first == key; }); };
+  uid_t uid = given("uid") ? named.st_uid : static_cast<uid_t>(-1);
+  gid_t gid = given("gid") ? named.st_gid : static_cast<gid_t>(-1);
+  if ((given("uid") || given("gid")) && ::fchown(root_fd, uid, gid) != 0) return fail_errno(errno, "chown");
+  if (given("mode") && ::fchmod(root_fd, named.st_mode & 07777) != 0) return fail_errno(errno, "chmod");
+  return {};
+}
+
 // What the mount would hide goes into it first. It is not attached yet: nobody else sees it half full.
-Result<> copy_up(int hidden_fd, int mount_fd, std::uint64_t attributes) {
-  bool readonly = (attributes & MOUNT_ATTR_RDONLY) != 0;
+Result<> copy_up(int hidden_fd, int mount_fd, const ns::MountOptions& options) {
+  bool readonly = (options.attr_set & MOUNT_ATTR_RDONLY) != 0;
   if (readonly) VPS_TRY(ns::set_mount_attr(mount_fd, 0, MOUNT_ATTR_RDONLY, false));
   auto from = VPS_TRY(open_at(hidden_fd, ".", O_RDONLY | O_DIRECTORY));
   auto into = VPS_TRY(open_at(mount_fd, ".", O_RDONLY | O_DIRECTORY));
+  struct stat named{};
+  if (::fstat(into.get(), &named) != 0) return fail_errno(errno, "stat");
+  UniqueFd root(::fcntl(into.get(), F_DUPFD_CLOEXEC, 0));
+  if (!root) return fail_errno(errno, "duplicate a descriptor");
   VPS_TRY(storage::copy_tree(from.get(), std::move(into), storage::Progress{}));
+  VPS_TRY(keep_named_attributes(root.get(), named, options));
   if (readonly) VPS_TRY(ns::set_mount_attr(mount_fd, MOUNT_ATTR_RDONLY, 0, false));
   return {};
 }
@@ -87,7 +102,7 @@ Result<> mount_one(InitContext& c, const PlannedMount& mount) {
   auto fd = VPS_TRY(ns::make_mount(mount.fs_type, options.data, options.attr_set, mount.source));
   VPS_TRY(apply_attributes(fd.get(), options, false));
   auto target = VPS_TRY(target_of(c, mount, true));
-  if (options.tmpcopyup) VPS_TRY_CTX("tmpcopyup", copy_up(target.get(), fd.get(), options.attr_set));
+  if (options.tmpcopyup) VPS_TRY_CTX("tmpcopyup", copy_up(target.get(), fd.get(), options));
   VPS_TRY(ns::attach_mount(fd.get(), target.get()));
   return apply_propagation(fd.get(), options);
 }
@@ -131,6 +146,14 @@ Result<> make_device(InitContext& c, const oci::Device& device) {
   return {};
 }
 
+Result<> place_device(InitContext& c, const PlannedDevice& device) {
+  if (device.bind) return bind_device(c, device);
+  auto made = make_device(c, device.device);
+  // The launcher itself is confined (a user namespace around the engine, say): then the host's node has to do.
+  if (!made && made.error().err() == EPERM) return bind_device(c, device);
+  return made;
+}
+
 Result<> make_link(int dev_fd, const char* target, const char* name) {
   if (::symlinkat(target, dev_fd, name) != 0 && errno != EEXIST) return fail_errno(errno, "symlink {}", name);
   return {};
@@ -166,7 +189,7 @@ Result<> devices(InitContext& c) {
   auto dev = open_in_root(c.root.get(), "/dev", O_RDONLY | O_DIRECTORY);
   if (!dev) return {};  // a root without /dev asks for no devices
   for (const auto& device : c.in.plan->devices)
-    VPS_TRY_CTX(fmt::format("device {}", device.path), device.bind ? bind_device(c, device) : make_device(c, device.device));
+    VPS_TRY_CTX(fmt::format("device {}", device.path), place_device(c, device));
   VPS_TRY(make_link(dev->get(), "/proc/self/fd", "fd"));
   VPS_TRY(make_link(dev->get(), "/proc/self/fd/0", "stdin"));
   VPS_TRY(make_link(dev->get(), "/proc/self/fd/1", "stdout"));
@@ -182,6 +205,10 @@ Result<> console(InitContext& c) {
   VPS_TRY_CTX("/dev/console", ns::attach_mount(slave_mount.get(), target.get()));
   int master = pty.master.get();
   VPS_TRY(c.channel.send(SyncMessage::kConsole, {}, std::span(&master, 1)));
+  if (c.in.request->console_by_pty_name) {
+    c.console = std::move(pty.slave);
+    return {};
+  }
   // Opened under this name, so that ttyname(3) inside says /dev/console.
   c.console = VPS_TRY(open_in_root(c.root.get(), "/dev/console", O_RDWR | O_NOCTTY));
   return {};

@@ -44,6 +44,7 @@ struct LaunchRequest {
   std::string keyring;                     // name of a session keyring of its own; empty: it shares the launcher's
   bool no_pivot = false;                   // chroot(2) into the root: for rootfs file systems that cannot be pivoted to
   std::array<int, 3> stdio{-1, -1, -1};    // for process.terminal=false; -1 inherits the launcher's
+  bool console_by_pty_name = false;        // stdio on a terminal is /dev/pts/N, as engines' users know it; else /dev/console, as an init wants
   std::string seccomp_cache;               // empty: compile each time
   std::vector<EtcFile> etc_files;
   // Called as soon as the process exists and before it may go on: the place to record it.

@@ -30,6 +30,7 @@ constexpr const char* kConfig = "config.json";
 constexpr const char* kLock = "lock";
 constexpr const char* kSocket = "start.sock";
 constexpr const char* kNetwork = "network";
+constexpr std::chrono::seconds kInitEnds{2};  // an init whose maker has died sees that at once
 
 std::unexpected<Error> unknown(const std::string& id) { return fail(Code::kNotFound, "container '{}' does not exist", id); }
 
@@ -221,6 +222,14 @@ Result<> Container::remove_group() const {
     if (!systemd && systemd.error().code() != Code::kUnavailable) return std::unexpected(std::move(systemd).error());
   }
   if (record_.cgroup.empty()) return {};
+  if (record_.pid == 0) {
+    // Recorded, but perhaps not made: who lives there then is somebody else.
+    auto found = VPS_TRY(group());
+    if (found && !found->wait_empty(kInitEnds)) {
+      log::warning("cgroup {} is in use by others than container '{}' and stays", record_.cgroup, id_);
+      return {};
+    }
+  }
   return cgroups::Group::remove(VPS_TRY(host()), record_.cgroup);
 }
 
@@ -263,7 +272,8 @@ Result<> Container::forget_listener() const { return remove_file(path_ + "/" + k
 Result<> Container::kill_all() const {
   auto init = process();
   if (init) VPS_TRY(init->signal(SIGKILL));
-  auto own = VPS_TRY(group());
+  // Before the first process of ours is known there is none in the group but an init that ends with its maker.
+  auto own = record_.pid != 0 ? VPS_TRY(group()) : std::nullopt;
   if (own) {
     auto empty = own->kill();
     if (empty) empty = own->wait_empty();

@@ -15,7 +15,7 @@ struct Context {
   std::string root;           // state directories of all containers
   std::string seccomp_cache;  // compiled filters, shared by all containers; survives them
   CgroupManager cgroups = CgroupManager::kCgroupfs;
-  bool rootless = false;      // without the host's rights: --rootless, or not root
+  bool rootless = false;      // without the host's rights: --rootless, or not root, or only that of a user's namespace
 };
 
 }  // namespace vps::cli

@@ -104,6 +104,7 @@ Result<std::unique_ptr<Creation>> Creation::begin(const Context& context, Create
   options.bundle = VPS_TRY_CTX("bundle", absolute(options.bundle));
   auto text = VPS_TRY_CTX("bundle", read_file(options.config.empty() ? options.bundle + "/config.json" : options.config));
   auto spec = VPS_TRY(read_config(text));
+  settle_ambient(*spec.process);
   if (options.waits) VPS_TRY(check_terminal(spec.process->terminal, true, options.console_socket));
   if (int count = options.preserve_fds; count > 0 && ::getenv("LISTEN_FDS") != nullptr) {
     // The first program of the container is the one that the sockets are meant for.
@@ -141,7 +142,7 @@ bool Creation::may_go_without(const Error& error) const {
   if (!options_.rootless || (error.err() != EACCES && error.err() != EPERM && error.err() != EROFS)) return false;
   if (!spec_.linux_->cgroups_path.empty()) return false;
   if (!spec_.linux_->resources) return true;
-  auto limits = *spec_.linux_->resources;
+  auto limits = without_unset(*spec_.linux_->resources);
   limits.devices.clear();  // a user namespace has no devices but those that are bound
   return limits == oci::Resources{};
 }
@@ -152,12 +153,15 @@ Result<> Creation::make_group() {
   } else {
     if (container_.record().cgroup.empty()) return {};
     auto created = cgroups::Group::create(VPS_TRY(container_.host()), container_.record().cgroup);
-    if (!created && may_go_without(created.error())) {
+    if (!created) {
+      // What stands there under this name is not ours: no clean-up may touch it.
       auto record = container_.record();
       record.cgroup.clear();
-      return container_.store(std::move(record));
+      VPS_TRY(container_.store(std::move(record)));
+      if (may_go_without(created.error())) return {};
+      return std::unexpected(std::move(created).error());
     }
-    group_ = VPS_TRY(std::move(created));
+    group_ = std::move(*created);
   }
   VPS_TRY(failpoint::hit("create.cgroup"));
   return limit_group();
@@ -249,6 +253,7 @@ Result<> Creation::launch(const Context& context) {
   request.start_listener = listener_ ? listener_.get() : -1;
   request.preserve_fds = options_.preserve_fds;
   request.no_pivot = options_.no_pivot;
+  request.console_by_pty_name = true;
   if (!options_.no_new_keyring) request.keyring = session_keyring_name(options_.id);
   request.seccomp_cache = context.seccomp_cache;
   request.on_process = [&](const PidFd& process) -> Result<> {

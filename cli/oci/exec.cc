@@ -8,6 +8,7 @@
 #include "cli/oci/commands.h"
 #include "cli/oci/creation.h"
 #include "cli/oci/fd_socket.h"
+#include "cli/oci/resources.h"
 #include "cli/oci/session.h"
 #include "runtime/exec.h"
 #include "specs/oci/json.h"
@@ -122,6 +123,7 @@ Result<int> run(Context& context, const Arguments& arguments) {
   request.spec = &spec;
   request.process = VPS_TRY(read_process(arguments, spec));
   VPS_TRY_CTX("exec", oci::validate_process(request.process));
+  settle_ambient(request.process);
   VPS_TRY(check_terminal(request.process.terminal, detach, console_socket));
   auto target = VPS_TRY(container.process());
   request.target = &target;

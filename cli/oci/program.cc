@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cctype>
+#include <sstream>
 
 #include "base/failpoint.h"
 #include "base/files.h"
@@ -16,13 +17,13 @@ namespace vps::vpsrun {
 namespace {
 
 constexpr OptionSpec kOptions[] = {
-    {.name = "root", .value = "DIR", .help = "state directory; default: /run/vpsrun, or vpsrun in $XDG_RUNTIME_DIR for other users than root"},
+    {.name = "root", .value = "DIR", .help = "state directory; default: /run/vpsrun, or vpsrun in $XDG_RUNTIME_DIR for other users than root and their user namespaces"},
     {.name = "log", .value = "FILE", .help = "append warnings and errors there (errors go to standard error as well)"},
     {.name = "log-format", .value = "FORMAT", .help = "text (the default) or json", .choices = "text json"},
     {.name = "debug", .help = "log debug messages too"},
     {.name = "systemd-cgroup", .help = "the same as --cgroup-manager systemd"},
     {.name = "cgroup-manager", .value = "MANAGER", .help = "cgroupfs (the default), systemd or disabled", .choices = "cgroupfs systemd disabled"},
-    {.name = "rootless", .value = "MODE", .help = "true: do without a cgroup where none is delegated; auto (the default): true for other users than root",
+    {.name = "rootless", .value = "MODE", .help = "true: do without a cgroup where none is delegated; auto (the default): true for other users than root and in their namespaces",
      .choices = "auto true false"},
     {.name = "version", .letter = 'v', .help = "print the version and end"},
 };
@@ -30,9 +31,22 @@ constexpr OptionSpec kOptions[] = {
 constexpr const CommandSpec* kCommands[] = {&kCreate, &kStart,  &kRun,    &kExec,   &kKill,     &kDelete, &kState, &kList,
                                             &kPs,     &kPause,  &kResume, &kUpdate, &kEvents, &kFeatures, &kSpec, &kCheckpoint, &kRestore};
 
-std::string default_root() {
+// Podman for ordinary users runs its runtime as root of their user namespace, to which /run does not belong. Somebody who has become
+// root of it otherwise (a container in which engines run) says USER=root.
+bool runs_for_a_user() {
+  if (::geteuid() != 0) return true;
+  const char* user = ::getenv("USER");
+  if (user != nullptr && std::string_view(user) == "root") return false;
+  std::istringstream map(read_file("/proc/self/uid_map").value_or(""));
+  std::uint64_t inside = 0, outside = 0, count = 0;
+  map >> inside >> outside >> count;
+  constexpr std::uint64_t kEveryone = 4294967295;  // user_namespaces(7): the first namespace's map
+  return map && count != kEveryone;
+}
+
+std::string default_root(bool for_user) {
   const char* own = ::getenv("XDG_RUNTIME_DIR");
-  if (::geteuid() != 0 && own != nullptr && *own == '/') return std::string(own) + "/vpsrun";
+  if (own != nullptr && *own == '/' && for_user) return std::string(own) + "/vpsrun";
   return "/run/vpsrun";
 }
 
@@ -65,13 +79,14 @@ Result<int> run_command(const Arguments& arguments) {
                     .debug = arguments.flag("debug")}));
   const char* failpoints = ::getenv("VPS_FAILPOINTS");
   VPS_TRY(failpoint::configure(failpoints != nullptr ? failpoints : ""));
-  Context context{.program = kProgram, .root = arguments.value_or("root", default_root()), .seccomp_cache = {}};
+  const bool for_user = runs_for_a_user();
+  Context context{.program = kProgram, .root = arguments.value_or("root", default_root(for_user)), .seccomp_cache = {}};
   while (context.root.size() > 1 && context.root.ends_with('/')) context.root.pop_back();
   // Not below the root: engines look through it for containers of theirs.
-  context.seccomp_cache = default_root() + "-seccomp";
+  context.seccomp_cache = default_root(for_user) + "-seccomp";
   context.cgroups = VPS_TRY(cgroup_manager(arguments));
   auto rootless = arguments.value_or("rootless", "auto");
-  context.rootless = rootless == "true" || (rootless == "auto" && ::geteuid() != 0);
+  context.rootless = rootless == "true" || (rootless == "auto" && for_user);
   return arguments.command().run(context, arguments);
 }
 

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "base/log.h"
+#include "namespaces/capabilities.h"
+
 namespace vps::vpsrun {
 namespace {
 
@@ -86,6 +89,20 @@ std::vector<oci::DeviceRule> with_default_devices(std::vector<oci::DeviceRule> r
   for (std::int64_t minor : {0, 1, 2}) rules.push_back(rule("c", 5, minor, "rwm"));        // tty console ptmx
   rules.push_back(rule("c", 136, any, "rwm"));                                             // pts/*
   return rules;
+}
+
+void settle_ambient(oci::Process& process) {
+  if (!process.capabilities || process.capabilities->ambient.empty()) return;
+  auto& sets = *process.capabilities;
+  std::vector<std::string> unknown;
+  auto masks = namespaces::parse_capabilities(sets, &unknown);
+  auto alone = masks.ambient & ~(masks.permitted & masks.inheritable);
+  if (alone == 0) return;
+  sets.ambient = namespaces::capability_names(masks.ambient & ~alone);
+  std::string names;
+  for (const auto& name : namespaces::capability_names(alone)) names += (names.empty() ? "" : ", ") + name;
+  // Not a warning: without --log that goes to standard error, and so into what every step of a build prints.
+  log::debug("process.capabilities.ambient: left out, not both permitted and inheritable: {}", names);
 }
 
 Result<> require_enforced(const std::vector<cgroups::Enforcement>& limits) {

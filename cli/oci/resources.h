@@ -21,6 +21,10 @@ oci::Resources without_unset(oci::Resources resources);
 // earlier rule takes them away. What no rule names is refused.
 std::vector<oci::DeviceRule> with_default_devices(std::vector<oci::DeviceRule> rules);
 
+// The kernel takes into the ambient set only what is permitted and inheritable (capabilities(7)). Engines ask for more (buildah:
+// for all, with nothing inheritable) and count on getting less: takes out what cannot be there (--debug tells).
+void settle_ambient(oci::Process& process);
+
 // kUnavailable that names each limit which the host cannot enforce and why; nothing when it can enforce all.
 Result<> require_enforced(const std::vector<cgroups::Enforcement>& limits);
 
