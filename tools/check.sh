@@ -2,6 +2,7 @@
 # Builds and runs every test tier; a failing tier makes the exit code non-zero. Ends with ctest's summary.
 #   tools/check.sh [--no-install] [--jobs N] [TIER...]
 # Tiers (default: all): lint unit fuzz conformance system fault   tests of the ordinary build
+#                       interop                       that build's vpsrun under podman, containerd and docker
 #                       vm                            system tests of that build in virtual machines
 #                       asan tsan                     the same code under sanitizers (asan+ubsan: unit and fuzz seeds;
 #                                                     tsan: the daemon's tests)
@@ -16,13 +17,13 @@ while [ $# -gt 0 ]; do
   case "$1" in
     --no-install) install=0 ;;
     --jobs) jobs="${2:?--jobs needs a number}"; shift ;;
-    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    lint | unit | fuzz | conformance | system | fault | vm | asan | tsan) tiers+=("$1") ;;
+    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    lint | unit | fuzz | conformance | system | fault | interop | vm | asan | tsan) tiers+=("$1") ;;
     *) echo "check.sh: unknown argument '$1' (see --help)" >&2; exit 2 ;;
   esac
   shift
 done
-[ ${#tiers[@]} -gt 0 ] || tiers=(lint unit fuzz conformance system fault vm asan tsan)
+[ ${#tiers[@]} -gt 0 ] || tiers=(lint unit fuzz conformance system fault interop vm asan tsan)
 
 wants() {
   local tier
@@ -54,11 +55,12 @@ run_ctest() {  # PRESET LABEL_REGEX
 if [ "$install" -eq 1 ]; then
   groups=(build run test)
   if wants vm; then groups+=(vm); fi
+  if wants interop; then groups+=(interop); fi
   ./tools/packages.sh install "${groups[@]}"
 fi
 
 dev_tiers=()
-for tier in lint unit fuzz conformance system fault vm; do
+for tier in lint unit fuzz conformance system fault interop vm; do
   if wants "$tier"; then dev_tiers+=("$tier"); fi
 done
 

@@ -3,7 +3,8 @@
 #   tools/packages.sh install GROUP...   installs what is missing (root); quick when nothing is
 #   tools/packages.sh missing GROUP...   prints what is missing
 #   tools/packages.sh list GROUP...      prints the packages of the groups
-# Groups: build run test dev vm bench
+# Groups: build run test dev vm bench interop
+# An installation starts no service, neither now nor at the next boot.
 set -euo pipefail
 
 packages_of() {
@@ -23,12 +24,14 @@ packages_of() {
       echo qemu-system-x86 cpio bc kmod e2fsprogs busybox-static mmdebstrap xz-utils ;;
     bench)  # the peers that benchmarks run against
       echo crun runc podman lxc systemd-container bubblewrap jq ;;
-    *) echo "packages.sh: unknown group '$1' (build run test dev vm bench)" >&2; return 2 ;;
+    interop)  # the engines that the interop tests drive vpsrun with
+      echo podman containerd docker.io runc crun conmon catatonit netavark aardvark-dns iptables uidmap busybox-static ;;
+    *) echo "packages.sh: unknown group '$1' (build run test dev vm bench interop)" >&2; return 2 ;;
   esac
 }
 
 usage() {
-  sed -n '2,6s/^# //p' "$0" >&2
+  sed -n '2,7s/^# //p' "$0" >&2
   exit 2
 }
 
@@ -53,9 +56,48 @@ find_missing() {
   done
 }
 
+# Debian's packages start their daemons when they are installed, and at every boot from then on: a machine that only runs tests
+# wants neither. invoke-rc.d and deb-systemd-invoke ask policy-rc.d, which ours stands in for while apt runs.
+policy=/usr/sbin/policy-rc.d
 apt_install() {
-  DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -o Dpkg::Use-Pty=0 \
-    -o DPkg::Lock::Timeout=300 "${missing[@]}" </dev/null
+  local install=(env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -o Dpkg::Use-Pty=0
+    -o DPkg::Lock::Timeout=300 "${missing[@]}")
+  printf '#!/bin/sh\nexit 101\n' >"$work/policy"
+  chmod 755 "$work/policy"
+  if [ ! -e "$policy" ]; then
+    cp "$work/policy" "$policy"
+    own_policy=1
+    "${install[@]}" </dev/null
+  elif [ "$("$policy" docker start >/dev/null 2>&1; echo $?)" = 101 ]; then
+    "${install[@]}" </dev/null
+  else
+    # shellcheck disable=SC2016  # expanded by the inner shell
+    unshare --mount sh -c 'mount --bind "$1" "$2" && shift 2 && exec "$@"' sh "$work/policy" "$policy" "${install[@]}" </dev/null
+  fi
+}
+
+units_of() {
+  case "$1" in
+    docker.io) echo docker.service docker.socket ;;
+    containerd) echo containerd.service ;;
+    podman) echo podman.service podman.socket podman-restart.service podman-auto-update.service podman-auto-update.timer ;;
+    lxc) echo lxc.service lxc-net.service lxc-monitord.service ;;
+  esac
+}
+
+# What was there before is the administrator's, and stays as it is.
+disable_units_of() {
+  local name units=()
+  for name in "$@"; do
+    # shellcheck disable=SC2207  # words
+    units+=($(units_of "$name"))
+  done
+  [ ${#units[@]} -eq 0 ] || ! command -v systemctl >/dev/null || systemctl --quiet --no-reload disable "${units[@]}" >/dev/null 2>&1 || true
+}
+
+cleanup() {
+  [ -z "$own_policy" ] || rm -f "$policy"
+  rm -rf "$work"
 }
 
 case "$command" in
@@ -73,8 +115,11 @@ case "$command" in
     fi
     echo "installing: ${missing[*]}"
     # Package lists may be absent (a fresh machine) or old (the mirror has dropped what they name): fetch them only then.
-    log=$(mktemp)
-    trap 'rm -f "$log"' EXIT
+    work=$(mktemp -d)
+    own_policy=""
+    trap cleanup EXIT
+    log=$work/log
+    new=("${missing[@]}")
     if ! apt_install >"$log" 2>&1; then
       if ! DEBIAN_FRONTEND=noninteractive apt-get update -q </dev/null >"$log" 2>&1 || ! apt_install >>"$log" 2>&1; then
         tail -n 30 "$log" >&2
@@ -82,6 +127,7 @@ case "$command" in
         exit 1
       fi
     fi
+    disable_units_of "${new[@]}"
     find_missing
     if [ ${#missing[@]} -gt 0 ]; then
       echo "packages.sh: still missing after the installation: ${missing[*]}" >&2

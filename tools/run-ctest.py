@@ -14,6 +14,7 @@ import xml.etree.ElementTree
 
 SUMMARY = re.compile(r"^\d+% tests passed")
 GUEST_SKIP = re.compile(r"^skipped in the guest: (\S+): (.*)$", re.M)  # tests/vm/run.py
+CASE_SKIP = re.compile(r"^\S+:\d+: Skipped\n(.*?)\n+\[  SKIPPED \] (\S+)", re.M | re.S)  # an entry of several tests (tests/interop)
 SANITIZER = re.compile(r"(Address|Thread|Leak|UndefinedBehavior)Sanitizer|runtime error: ")
 MANY = 10  # more failures than these are no accident of timing
 SKIP_REASON = re.compile(r"^\S+:\d+: Skipped\n(.*?)(?=\n\n|\n\[|\Z)", re.M | re.S)
@@ -29,6 +30,8 @@ def skipped(junit_path):
     for case in suite.iter("testcase"):
         for test, reason in GUEST_SKIP.findall(case.findtext("system-out") or ""):
             result.append((f"{case.get('name')}.{test}", reason))
+        if case.get("status") == "run":
+            result += [(f"{case.get('name')}.{test}", reason) for reason, test in CASE_SKIP.findall(case.findtext("system-out") or "")]
         note = case.find("skipped")
         if case.get("status") not in ("notrun", "disabled") and note is None:
             continue
