@@ -48,7 +48,7 @@ Json features() {
   json["mountOptions"] = ns::known_mount_option_names();
   json["linux"] = std::move(linux_);
   json["annotations"] = {{"org.vpsd.vpsrun.version", VPS_VERSION}, {"org.vpsd.vpsrun.checkpoint.enabled", find_criu() ? "true" : "false"}, {"io.github.seccomp.libseccomp.version", ns::seccomp_library_version()}};
-  json["potentiallyUnsafeConfigAnnotations"] = Json::array();
+  json["potentiallyUnsafeConfigAnnotations"] = {"org.systemd.property."};
   return json;
 }
 
