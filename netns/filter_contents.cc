@@ -89,7 +89,7 @@ void port_elements(Contents& contents, const std::string& id, const net::PortPla
   Table table = guard_table(port.mode);
   std::string link = link_key(port.host_link);
   std::uint32_t flags = (port.guard.mac ? kGuardMac : 0) | (port.guard.ip ? kGuardIp : 0) | (port.guard.arp ? kGuardArp : 0) |
-                        (port.guard.router ? kGuardRouter : 0);
+                        (port.guard.router ? kGuardRouter : 0) | kKnownPort;
   std::string mac = padded({reinterpret_cast<const char*>(port.mac.bytes.data()), port.mac.bytes.size()}, 8);
   auto guards = [&](Table where) {
     builder.put(where, "ports", link, native32(flags));

@@ -57,6 +57,9 @@ Exprs guarded(std::uint32_t flag) {
   return {meta(NFT_META_IIFNAME, 0), map("ports", 0, 4), masked(4, native32(flag)), unequal(4, native32(0))};
 }
 
+// Linux 6.1 looks nothing up in a map without taking its value, so every port has a bit that is always set.
+Exprs known_port(std::uint32_t which) { return {meta(which, 0), map("ports", 0, 4), unequal(4, native32(0))}; }
+
 class Rules {
  public:
   explicit Rules(Layout& layout) : layout_(layout) {}
@@ -255,9 +258,9 @@ void count_chain(Rules& rules, const Ip& ip, bool in) {
 void guard_chains(Rules& rules, Layout& layout, std::uint32_t prerouting, std::uint32_t postrouting) {
   bool bridge = layout.table == Table::kBridge;
   rules.base("from_ports", "filter", prerouting, kFirst);
-  rules.rule({meta(NFT_META_IIFNAME, 0), in_set("ports", 0), go_to("guard")});
+  rules.rule(known_port(NFT_META_IIFNAME) + Exprs{go_to("guard")});
   rules.base("to_ports", "filter", postrouting, kLast);
-  Exprs to_port{meta(NFT_META_OIFNAME, 0), in_set("ports", 0)};
+  Exprs to_port = known_port(NFT_META_OIFNAME);
   auto ether = [&](std::uint16_t type) { return Exprs{payload(Base::kLink, 12, 2, 15), equal(15, big16(type))}; };
   auto carries = [&](const Ip& ip) { return bridge ? ether(ip.ether) : is_family(ip); };
   rules.rule(to_port + carries(kV4) + Exprs{go_to("count_in4")});
@@ -394,7 +397,7 @@ std::vector<Layout> make_layouts() {
 
   guard_sets(arp, false);
   arp_rules.base("from_ports", "filter", NF_ARP_IN, kFilter);
-  arp_rules.rule({meta(NFT_META_IIFNAME, 0), in_set("ports", 0), go_to("guard")});
+  arp_rules.rule(known_port(NFT_META_IIFNAME) + Exprs{go_to("guard")});
   arp_rules.chain("guard");
   arp_rules.rule(guarded(kGuardMac) + Exprs{payload(Base::kLink, 6, 6, 4), not_in_set("macs", 0), go_to("drop_mac")});
   arp_rules.rule({go_to("guard_arp")});

@@ -17,7 +17,7 @@ std::uint8_t family_of(Table table);            // NFPROTO_*
 std::string_view table_word(Table table);       // "bridge", "inet", "arp"
 
 // Bits of a port in the map `ports`.
-constexpr std::uint32_t kGuardMac = 1, kGuardIp = 2, kGuardArp = 4, kGuardRouter = 8;
+constexpr std::uint32_t kGuardMac = 1, kGuardIp = 2, kGuardArp = 4, kGuardRouter = 8, kKnownPort = 16;
 
 struct Layout {
   Table table;
