@@ -32,7 +32,7 @@ SETS = {
         "limit": 900,
     },
     "net": {
-        "tests": [("system/system_net", "*")],
+        "tests": [("system/system_net", "*"), ("system/system_net_filter", "-*Thousand*")],
         "templates": [],
         "limit": 600,
     },
