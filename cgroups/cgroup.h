@@ -48,11 +48,12 @@ class Group {
     int dirfd = -1;
   };
   [[nodiscard]] std::vector<Place> places() const;
-  // Writes `pid` to cgroup.procs of every v1 hierarchy (children follow by fork); without any: nothing to do. A process
-  // can do this for itself only until it drops its rights, so the parent does it before the child may go on.
-  Result<> attach_v1(pid_t pid) const;
-  // The v2 tree as well: for callers that could not clone into the group (7-9 ms on an idle machine).
-  Result<> attach(pid_t pid) const;
+  // The places of this group in the v1 hierarchies (children follow by fork), opened with the caller's rights: a child takes
+  // them by enter_v1() whatever its own rights are (the kernel asks who opened the file). Empty where there is no v1.
+  Result<std::vector<UniqueFd>> v1_entries() const;
+  // The calling process itself, before the tenant's code runs. Both need neither grace period nor lock, while moving
+  // another process by its pid waits 7-14 ms for one.
+  Result<> join_v1() const;
   // Gives the v2 directory and the files that a delegate needs (cgroup.procs, cgroup.subtree_control, cgroup.threads ...)
   // to uid:gid, as cgroup-v2.rst "Delegation Containment" says; and v1 name=systemd, which limits nothing.
   Result<> delegate(uid_t uid, gid_t gid) const;
@@ -74,6 +75,8 @@ class Group {
   Result<bool> populated() const;
   Result<std::vector<pid_t>> processes() const;  // of the whole subtree
   Result<Stats> stats() const;
+  // stats().memory.oom_kills by one file; 0 when it cannot be read.
+  [[nodiscard]] std::uint64_t oom_kills() const;
   // How many forks the group's pids limit has refused, those in its sub-groups included. Kernels before 6.11 count a refusal
   // in the group that forked, not in that of the limit, and announce it there: Stats::pids_max_events misses those.
   // Looks at every sub-group where it must: not for regular accounting.
@@ -108,5 +111,8 @@ class Group {
   UniqueFd unified_;
   std::vector<V1Dir> v1_;
 };
+
+// Puts the calling process, which has one thread, where v1_entries() were opened.
+Result<> enter_v1(const std::vector<UniqueFd>& entries);
 
 }  // namespace vps::cgroups

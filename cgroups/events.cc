@@ -130,6 +130,11 @@ bool Group::announces_refused_forks() const {
   return v1_fd("pids") < 0 && ::faccessat(unified_.get(), "pids.events.local", F_OK, 0) == 0;
 }
 
+std::uint64_t Group::oom_kills() const {
+  if (int v1 = v1_fd("memory"); v1 >= 0) return keyed_value(text_of(v1, "memory.oom_control"), "oom_kill");
+  return keyed_value(text_of(unified_.get(), "memory.events"), "oom_kill");
+}
+
 Result<std::uint64_t> Group::forks_refused() const {
   if (v1_fd("pids") >= 0) return VPS_TRY_CTX("cgroup " + path_, subtree_sum(v1_fd("pids"), "pids.events", "max"));
   if (announces_refused_forks()) return keyed_value(text_of(unified_.get(), "pids.events"), "max");

@@ -125,7 +125,29 @@ Result<UniqueFd> make_path_once(const Tree& tree, const std::string& path, UndoS
   return current;
 }
 
+// A new leaf below parents that are ready, as after the first container: nothing is looked at on the way. No value: level by
+// level, then.
+std::optional<UniqueFd> make_leaf_at_once(const Tree& tree, const std::string& path, UndoStack& undo) {
+  if (tree.v1 != nullptr && contains(tree.v1->controllers, "cpuset")) return std::nullopt;
+  const std::string at = tree.shown(path);
+  if (::mkdir(at.c_str(), 0755) != 0) return std::nullopt;
+  auto fd = open_path(at, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  bool ready = static_cast<bool>(fd);
+  if (ready && tree.v1 == nullptr && !tree.controllers.empty()) {
+    auto available = read_file_at(fd->get(), "cgroup.controllers");
+    auto has = available ? words(*available) : Controllers();
+    ready = std::ranges::all_of(tree.controllers, [&](const std::string& name) { return contains(has, name); });
+  }
+  if (!ready) {
+    ::rmdir(at.c_str());
+    return std::nullopt;
+  }
+  undo.push(path, [at] { ::rmdir(at.c_str()); });
+  return std::move(*fd);
+}
+
 Result<UniqueFd> make_path(const Tree& tree, const std::string& path, UndoStack& undo) {
+  if (auto leaf = make_leaf_at_once(tree, path, undo)) return std::move(*leaf);
   for (int i = 0;; ++i) {
     auto fd = make_path_once(tree, path, undo);
     // A neighbour's failed creation may have taken a common parent away between two of our steps.
@@ -142,16 +164,10 @@ Controllers usual_controllers(const Host& host) {
 }
 
 Result<std::optional<UniqueFd>> open_existing(const std::string& base, const std::string& path) {
-  auto dir = VPS_TRY(open_dir(base));
-  auto fd = open_at(dir.get(), path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  auto fd = open_path(base + "/" + path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (fd) return std::optional(std::move(*fd));
   if (fd.error().err() == ENOENT) return std::optional<UniqueFd>();
   return std::unexpected(std::move(fd).error());
-}
-
-Result<> write_pid(int dirfd, pid_t pid, const std::string& shown) {
-  VPS_TRY_CTX("put process into cgroup " + shown, write_kernel_file_at(dirfd, "cgroup.procs", fmt::format("{}", pid)));
-  return {};
 }
 
 Result<> chown_files(int dirfd, const Controllers& files, uid_t uid, gid_t gid) {
@@ -232,6 +248,11 @@ Result<Group> Group::adopt(const Host& host, const std::string& raw_path) {
 
 Result<> Group::remove(const Host& host, const std::string& raw_path) {
   auto path = VPS_TRY(normal_path(raw_path));
+  // Mostly nothing is left in it.
+  auto goes_at_once = [&](const std::string& base) { return ::rmdir((base + "/" + path).c_str()) == 0 || errno == ENOENT; };
+  bool all = goes_at_once(host.unified_base);
+  for (const auto& hierarchy : host.v1) all = goes_at_once(hierarchy.base) && all;
+  if (all) return {};
   // SIGKILL reaches what the v2 freezer holds, but not what somebody froze with v1's.
   if (const auto* freezer = host.find_v1("freezer")) {
     auto fd = VPS_TRY(open_existing(freezer->base, path));
@@ -260,14 +281,23 @@ std::vector<Group::Place> Group::places() const {
   return places;
 }
 
-Result<> Group::attach_v1(pid_t pid) const {
-  for (const auto& dir : v1_) VPS_TRY(write_pid(dir.fd.get(), pid, dir.hierarchy.base + "/" + path_));
-  return {};
+Result<std::vector<UniqueFd>> Group::v1_entries() const {
+  std::vector<UniqueFd> entries;
+  for (const auto& dir : v1_) entries.push_back(VPS_TRY_CTX(dir.hierarchy.base + "/" + path_, open_at(dir.fd.get(), "tasks", O_WRONLY)));
+  return entries;
 }
 
-Result<> Group::attach(pid_t pid) const {
-  VPS_TRY(write_pid(unified_.get(), pid, host_.unified_base + "/" + path_));
-  return attach_v1(pid);
+Result<> Group::join_v1() const {
+  auto entries = VPS_TRY(v1_entries());
+  return enter_v1(entries);
+}
+
+Result<> enter_v1(const std::vector<UniqueFd>& entries) {
+  // A thread that moves itself needs no lock over all forks and exits (cgroup_procs_write_start() since 5.5): "0" to tasks,
+  // not a pid to cgroup.procs.
+  for (const auto& entry : entries)
+    if (::write(entry.get(), "0", 1) != 1) return fail_errno(errno, "enter a v1 cgroup");
+  return {};
 }
 
 Result<> Group::delegate(uid_t uid, gid_t gid) const {

@@ -1,5 +1,6 @@
 #include "cgroups/tree.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -8,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <memory>
 
 #include "base/files.h"
 #include "base/pidfd.h"
@@ -24,6 +26,10 @@ constexpr std::size_t kMaxLevels = 32;
 constexpr std::size_t kMaxDepth = 256;  // of a tenant's own sub-groups, against a recursion without end
 
 bool gone(const Error& error) { return error.err() == ENOENT || error.err() == ENODEV; }
+
+struct DirCloser {
+  void operator()(DIR* dir) const { ::closedir(dir); }
+};
 
 int milliseconds_until(Clock::time_point deadline) {
   auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
@@ -92,16 +98,24 @@ Result<> remove_children_to(int dirfd, std::size_t depth) {
 
 Result<std::vector<std::string>> sub_groups(int dirfd) {
   std::vector<std::string> groups;
-  auto names = list_dir_at(dirfd);
-  if (!names) {
-    if (gone(names.error())) return groups;
-    return std::unexpected(std::move(names).error());
+  auto own = open_group(dirfd, ".");  // readdir moves the offset of the caller's
+  if (!own) {
+    if (gone(own.error())) return groups;
+    return std::unexpected(std::move(own).error());
   }
-  for (auto& name : *names) {
-    struct stat st{};
-    if (::fstatat(dirfd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
-      groups.push_back(std::move(name));
+  std::unique_ptr<DIR, DirCloser> dir(::fdopendir(own->get()));
+  if (!dir) return fail_errno(errno, "read directory");
+  (void)own->release();
+  while (true) {
+    errno = 0;  // at the end readdir leaves it alone, on failure it sets it
+    const dirent* entry = ::readdir(dir.get());
+    if (entry == nullptr) break;
+    std::string_view name = entry->d_name;
+    // A group has tens of files beside its sub-groups: not one call for each.
+    if (entry->d_type == DT_DIR && name != "." && name != "..") groups.emplace_back(name);
   }
+  if (errno != 0 && errno != ENOENT && errno != ENODEV) return fail_errno(errno, "read directory");
+  std::ranges::sort(groups);
   return groups;
 }
 

@@ -78,7 +78,7 @@ bool is_place_of(const std::string& place, const std::string& controller) {
 
 // Moves the caller into the v1 groups of the new process; the v2 group is for clone3.
 Result<UniqueFd> enter_cgroups(const cgroups::Group& group, pid_t target, const std::vector<SubCgroup>& wanted) {
-  VPS_TRY(group.attach_v1(::getpid()));
+  VPS_TRY(group.join_v1());
   UniqueFd unified;
   for (const auto& sub : wanted) {
     bool found = false;
@@ -91,7 +91,7 @@ Result<UniqueFd> enter_cgroups(const cgroups::Group& group, pid_t target, const 
       if (place.dirfd == group.dirfd())
         unified = std::move(*dir);
       else
-        VPS_TRY_CTX(sub.path, write_kernel_file_at(dir->get(), "cgroup.procs", std::to_string(::getpid())));
+        VPS_TRY_CTX(sub.path, write_kernel_file_at(dir->get(), "tasks", "0"));
     }
     if (!found) return fail_errno(ENOENT, "{}{}{}", sub.controller, sub.controller.empty() ? "" : ":", sub.path);
   }

@@ -27,6 +27,8 @@ namespace {
 
 namespace ns = namespaces;
 
+Result<> cgroup(InitContext& c) { return cgroups::enter_v1(*c.in.v1_entries); }
+
 Result<> id_map(InitContext& c) {
   if (c.in.plan->new_time_namespace && ::unshare(static_cast<int>(ns::namespace_flag("time"))) != 0)
     return fail_errno(errno, "unshare the time namespace");
@@ -171,6 +173,7 @@ bool needed(Need need, const InitContext& c) {
 
 const std::vector<InitStep>& init_steps() {
   static const std::vector<InitStep> steps = {
+      {"cgroup", Need::kAlways, cgroup},
       {"id-map", Need::kAlways, id_map},
       {"become-root", Need::kUserNamespace, become_root},
       {"keyring", Need::kAlways, keyring},

@@ -22,6 +22,7 @@ struct InitInput {
   const namespaces::SeccompProgram* seccomp = nullptr;
   const std::vector<JoinedNamespace>* joins = nullptr;
   bool by_user = false;  // the launcher is not root of the host
+  const std::vector<UniqueFd>* v1_entries = nullptr;  // cgroups::Group::v1_entries() of its group
 };
 
 struct InitContext {

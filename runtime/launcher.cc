@@ -48,8 +48,7 @@ int place_fd(const cgroups::Group* group, const std::string& name) {
 
 std::uint64_t oom_kills(const cgroups::Group* group) {
   if (group == nullptr) return 0;
-  auto stats = group->stats();
-  return stats ? stats->memory.oom_kills : 0;
+  return group->oom_kills();
 }
 
 }  // namespace
@@ -75,15 +74,19 @@ Result<Launcher> Launcher::create(LaunchRequest request) {
   const LaunchRequest& r = launcher.request_;
   launcher.oom_kills_before_ = oom_kills(r.group);
   const bool by_user = ::geteuid() != 0;  // in the new process it is nobody's, until the ids are mapped
+  std::vector<UniqueFd> v1_entries;
+  if (r.group != nullptr) v1_entries = VPS_TRY_CTX("cgroup", r.group->v1_entries());
   auto cloned = VPS_TRY(clone_joined({.flags = plan.clone_flags | (r.clone_parent ? std::uint64_t{CLONE_PARENT} : 0),
                                       .cgroup_fd = r.group != nullptr ? r.group->dirfd() : -1,
                                       .exit_signal = r.clone_parent ? 0 : SIGCHLD},
                                      joins));
   if (cloned.child) {
     launcher.channel_.close();
-    run_init({.request = &launcher.request_, .plan = &plan, .seccomp = &seccomp, .joins = &joins, .by_user = by_user}, SyncChannel(std::move(theirs)));
+    run_init({.request = &launcher.request_, .plan = &plan, .seccomp = &seccomp, .joins = &joins, .by_user = by_user, .v1_entries = &v1_entries},
+             SyncChannel(std::move(theirs)));
   }
   theirs.close();
+  v1_entries.clear();
   launcher.process_ = std::move(cloned.process);
   auto served = launcher.serve(plan);
   if (!served) {
@@ -111,7 +114,6 @@ Result<> Launcher::serve_id_maps(const InitPlan& plan) {
   VPS_TRY(channel_.expect(SyncMessage::kWantIdMap));
   const auto& linux_ = *request_.spec->linux_;
   if (plan.new_user) VPS_TRY_CTX("id-map", ns::write_id_maps(process_.pid(), linux_.uid_mappings, linux_.gid_mappings));
-  if (request_.group != nullptr) VPS_TRY_CTX("cgroup", request_.group->attach_v1(process_.pid()));
   if (plan.new_time_namespace) VPS_TRY_CTX("time offsets", ns::write_time_offsets(process_.pid(), linux_.time_offsets));
   if (request_.spec->process->oom_score_adj) {
     auto proc = VPS_TRY(open_path(fmt::format("/proc/{}", process_.pid()), O_RDONLY | O_DIRECTORY));

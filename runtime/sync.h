@@ -5,8 +5,9 @@
 //   1 cgroup leaf, limits, device filter
 //   2 private mount namespace, staging of the layers
 //   3 clone3(INTO_CGROUP | PIDFD | NEW*)
+//                                                             v1 cgroups
 //                                   <-- kWantIdMap --         [time namespace unshared]
-//   4 id maps, v1 cgroups, time offsets
+//   4 id maps, time offsets
 //                                   --- kIdMapDone ->
 //                                                             become-root, cgroup-namespace, time-namespace, session ...
 //                                   <-- kWantMounts --

@@ -58,7 +58,7 @@ Result<CriuOptions> restore_options(const Arguments& arguments) {
 [[noreturn]] void become_criu(const std::string& program, std::vector<std::string> args, const std::string& rootfs, const std::string& root,
                               const cgroups::Group* group, const std::vector<UniqueFd>& namespaces) {
   auto prepared = [&]() -> Result<> {
-    if (group != nullptr) VPS_TRY(group->attach_v1(::getpid()));
+    if (group != nullptr) VPS_TRY(group->join_v1());
     VPS_TRY(vps::namespaces::set_root_propagation(MS_SLAVE | MS_REC));
     auto mount = VPS_TRY(vps::namespaces::clone_mount(AT_FDCWD, rootfs, true));
     VPS_TRY(vps::namespaces::set_mount_attr(mount.get(), 0, 0, true, MS_PRIVATE));

@@ -36,7 +36,9 @@ class Child {
  public:
   Child(const Group& group, const std::function<int()>& work) {
     int gate[2];
+    int joined[2];
     EXPECT_EQ(::pipe2(gate, O_CLOEXEC), 0);
+    EXPECT_EQ(::pipe2(joined, O_CLOEXEC), 0);
     int fd = -1;
     clone_args args{};
     args.flags = CLONE_INTO_CGROUP | CLONE_PIDFD;
@@ -47,15 +49,19 @@ class Child {
     if (pid == 0) {
       char byte = 0;
       ::close(gate[1]);
+      if (!group.join_v1() || ::write(joined[1], "j", 1) != 1) ::_exit(98);
+      ::close(joined[1]);
       if (::read(gate[0], &byte, 1) != 1) ::_exit(99);
       ::_exit(work());
     }
     EXPECT_GT(pid, 0);
     ::close(gate[0]);
+    ::close(joined[1]);
     gate_ = UniqueFd(gate[1]);
     process_ = PidFd(UniqueFd(fd), pid);
-    auto attached = group.attach_v1(pid);
-    EXPECT_TRUE(attached) << attached.error().to_string();
+    char word = 0;
+    EXPECT_EQ(::read(joined[0], &word, 1), 1) << "the child did not get into its v1 groups";
+    ::close(joined[0]);
   }
   ~Child() {
     if (waited_) return;
@@ -206,7 +212,7 @@ TEST_F(CgroupSystem, RemoveRefusesToKillItsCaller) {
   auto group = make("101");
   pid_t pid = ::fork();
   if (pid == 0) {
-    if (!group.attach(::getpid())) ::_exit(1);
+    if (!write_kernel_file_at(group.dirfd(), "cgroup.procs", "0") || !group.join_v1()) ::_exit(1);
     auto removed = Group::remove(host_, name_ + "/101");
     ::_exit(!removed && removed.error().code() == Code::kWrongState ? 0 : 2);
   }
@@ -473,7 +479,8 @@ TEST_F(CgroupSystem, ADelegatedServiceMakesGroupsBelowItself) {
   pid_t pid = ::fork();
   if (pid == 0) {
     auto work = [&]() -> Result<> {
-      VPS_TRY(group.attach(::getpid()));
+      VPS_TRY(write_kernel_file_at(group.dirfd(), "cgroup.procs", "0"));
+      VPS_TRY(group.join_v1());
       auto own = VPS_TRY(Host::discover({.base = Base::kOwn}));
       if (own.unified_base != host_.unified_base + "/" + group.path()) return fail(Code::kFailed, "base {}", own.unified_base);
       for (const auto& hierarchy : own.v1)

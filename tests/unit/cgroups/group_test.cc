@@ -164,6 +164,7 @@ TEST_F(FakeUnified, ReadsTheFigures) {
   EXPECT_EQ(stats->memory.limit, 0u);
   EXPECT_EQ(stats->memory.kernel, 300u);
   EXPECT_EQ(stats->memory.oom_kills, 4u);
+  EXPECT_EQ(group->oom_kills(), 4u);
   EXPECT_EQ(stats->io.write_ops, 4u);
   EXPECT_EQ(stats->pids_current, 7u);
   EXPECT_EQ(stats->pids_max_events, 2u);
@@ -241,7 +242,7 @@ TEST_F(FakeHybrid, AppliesAndAttachesInTheRightHierarchy) {
   put(dir_ / "memory/101/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
   put(dir_ / "cpu,cpuacct/101/cpu.shares", "1024\n");
   put(dir_ / "cpu,cpuacct/101/cpu.stat", "nr_periods 3\nnr_throttled 2\nthrottled_time 5000\n");
-  for (const auto& hierarchy : host_.v1) put(hierarchy.base + "/101/cgroup.procs", "");
+  for (const auto& hierarchy : host_.v1) put(hierarchy.base + "/101/tasks", "");
   oci::Resources r;
   r.memory.emplace();
   r.memory->limit = 1 << 20;
@@ -252,14 +253,15 @@ TEST_F(FakeHybrid, AppliesAndAttachesInTheRightHierarchy) {
   EXPECT_EQ(get(dir_ / "memory/101/memory.limit_in_bytes"), "1048576");
   EXPECT_EQ(get(dir_ / "cpu,cpuacct/101/cpu.shares"), "512");
   EXPECT_EQ((*limits)[1].kind, Enforcement::Kind::kUnavailable);
-  ASSERT_TRUE(group->attach_v1(4711));
-  for (const auto& hierarchy : host_.v1) EXPECT_EQ(get(hierarchy.base + "/101/cgroup.procs"), "4711") << hierarchy.mount;
+  ASSERT_TRUE(group->join_v1());
+  for (const auto& hierarchy : host_.v1) EXPECT_EQ(get(hierarchy.base + "/101/tasks"), "0") << hierarchy.mount;
   auto stats = group->stats();
   ASSERT_TRUE(stats) << stats.error().to_string();
   EXPECT_EQ(stats->cpu.usage_usec, 50u);
   EXPECT_EQ(stats->cpu.throttled_usec, 5u);
   EXPECT_EQ(stats->memory.swap_current, 1000u);
   EXPECT_EQ(stats->memory.oom_kills, 2u);
+  EXPECT_EQ(group->oom_kills(), 2u);
 }
 
 TEST(CgroupTree, Paths) {
