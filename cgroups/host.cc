@@ -18,8 +18,9 @@ constexpr std::array<std::string_view, 14> kV1Controllers{
     "blkio", "cpu",    "cpuacct", "cpuset",     "devices", "freezer", "hugetlb",
     "memory", "misc",  "net_cls", "net_prio", "perf_event", "pids",  "rdma"};
 
+// Views into the text, escaped as they stand there.
 struct MountLine {
-  std::string root, point, type, options;
+  std::string_view id, parent, root, point, type, options;
 };
 
 // mountinfo writes space, tab, newline and backslash as three octal digits.
@@ -37,13 +38,27 @@ std::string unescape(std::string_view text) {
   return out;
 }
 
+std::string_view next_word(std::string_view& text) {
+  auto end = std::min(text.find(' '), text.size());
+  auto word = text.substr(0, end);
+  text.remove_prefix(std::min(end + 1, text.size()));
+  return word;
+}
+
 // "36 35 98:0 /root /point rw,noatime shared:1 ... - type source superoptions"
 bool parse_line(std::string_view line, MountLine& out) {
-  auto fields = split(line, ' ');
-  auto dash = std::find(fields.begin(), fields.end(), std::string_view("-"));
-  if (fields.size() < 6 || dash - fields.begin() < 6 || fields.end() - dash < 4) return false;
-  out = {unescape(fields[3]), unescape(fields[4]), std::string(dash[1]), std::string(dash[3])};
-  return out.point.starts_with('/');
+  out.id = next_word(line);
+  out.parent = next_word(line);
+  (void)next_word(line);
+  out.root = next_word(line);
+  out.point = next_word(line);
+  auto dash = line.find(" - ");
+  if (dash == std::string_view::npos) return false;
+  line.remove_prefix(dash + 3);
+  out.type = next_word(line);
+  (void)next_word(line);
+  out.options = next_word(line);
+  return out.point.starts_with('/') && !out.options.empty();
 }
 
 std::vector<std::string> v1_controllers(const MountLine& mount) {
@@ -57,6 +72,24 @@ std::vector<std::string> v1_controllers(const MountLine& mount) {
   }
   if (!prefixed) names.clear();  // files without "cpuset." in front: not the interface that we write
   return names;
+}
+
+// Where a mount is out of reach: another one on its parent mount covers a directory above its point, or its parent is out of
+// reach itself. (Who shows one tree to old programs mounts it over the others.)
+bool is_covered(const MountLine& mount, const std::vector<MountLine>& all) {
+  MountLine at = mount;
+  for (std::size_t hops = 0; hops <= all.size(); ++hops) {
+    const MountLine* above = nullptr;
+    for (const auto& other : all) {
+      if (other.id == at.parent) above = &other;
+      bool sibling_above = other.parent == at.parent && other.point.size() > 1 && at.point.size() > other.point.size() &&
+                           at.point.starts_with(other.point) && at.point[other.point.size()] == '/';
+      if (sibling_above) return true;
+    }
+    if (above == nullptr || above->id == at.id) return false;
+    at = *above;
+  }
+  return false;
 }
 
 // The place where every distribution mounts them wins over binds elsewhere (a container's root, a chroot).
@@ -75,14 +108,14 @@ bool is_real_controller(const std::string& name) { return !name.starts_with("nam
 void take_mount(const MountLine& mount, Host& host) {
   if (mount.type == "cgroup2") {
     if (!host.unified_root.empty()) return;
-    host.unified_root = host.unified_base = mount.point;
-    host.unified_mounted = mount.root;
+    host.unified_root = host.unified_base = unescape(mount.point);
+    host.unified_mounted = unescape(mount.root);
     return;
   }
   auto controllers = v1_controllers(mount);
   if (controllers.empty() || host.find_v1(controllers.front()) != nullptr) return;
   if (std::any_of(controllers.begin(), controllers.end(), is_real_controller)) host.layout = Layout::kHybrid;
-  host.v1.push_back({std::move(controllers), mount.point, mount.root, mount.point});
+  host.v1.push_back({std::move(controllers), unescape(mount.point), unescape(mount.root), unescape(mount.point)});
 }
 
 // Directory of `cgroup` (as /proc/self/cgroup names it) in a mount that shows the hierarchy from `root` on.
@@ -145,14 +178,16 @@ Result<> choose_bases(Host& host, const DiscoverOptions& options) {
 std::string_view layout_name(Layout layout) { return layout == Layout::kUnified ? "unified" : "hybrid"; }
 
 Result<Host> parse_mountinfo(std::string_view mountinfo) {
-  std::vector<MountLine> mounts;
+  std::vector<MountLine> mounts, all;
   for (auto text : split(mountinfo, '\n')) {
     MountLine line;
     if (!parse_line(text, line)) continue;
+    all.push_back(line);
     // A later mount on the same point hides the earlier one.
     std::erase_if(mounts, [&](const MountLine& m) { return m.point == line.point; });
-    if (line.type == "cgroup" || line.type == "cgroup2") mounts.push_back(std::move(line));
+    if (line.type == "cgroup" || line.type == "cgroup2") mounts.push_back(line);
   }
+  std::erase_if(mounts, [&](const MountLine& m) { return is_covered(m, all); });
   Host host;
   for (int rank = 0; rank <= kLastPreference; ++rank)
     for (const auto& mount : mounts)
@@ -184,7 +219,7 @@ Result<Host> Host::discover(const DiscoverOptions& options) {
   VPS_TRY_CTX("find own cgroup", choose_bases(host, options));
   auto controllers = VPS_TRY_CTX("find cgroup controllers", read_file(host.unified_base + "/cgroup.controllers"));
   host.unified_controllers = words(controllers);
-  host.io_weight_active = io_weight_is_active(options, host.unified_root);
+  if (options.disks) host.io_weight_active = io_weight_is_active(options, host.unified_root);
   auto delegate = read_file(options.sys_root + "/kernel/cgroup/delegate");
   if (delegate) host.delegate_files = words(*delegate);
   if (host.delegate_files.empty())  // kernels before 4.15 do not list them

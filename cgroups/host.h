@@ -48,6 +48,8 @@ struct DiscoverOptions {
   // Group::explain() is exact: for who shows limits before a group is there. Without it explain() takes optional files for
   // present; apply() always looks.
   bool probe = false;
+  // Looks at the disks for one that heeds weights (one file each): for who sets or shows I/O weights.
+  bool disks = true;
 };
 
 struct Host {

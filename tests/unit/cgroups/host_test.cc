@@ -62,7 +62,7 @@ TEST(CgroupHost, PrefersTheUsualPlacesOverBinds) {
       "1 1 0:24 / /var/lib/x/rootfs/sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
       "2 1 0:31 /docker/1 /srv/memory rw - cgroup cgroup rw,memory\n"
       "3 1 0:24 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
-      "4 1 0:31 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
+      "4 3 0:31 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
   ASSERT_TRUE(host);
   EXPECT_EQ(host->unified_root, "/sys/fs/cgroup");
   ASSERT_EQ(host->v1.size(), 1u);
@@ -73,9 +73,18 @@ TEST(CgroupHost, LaterMountsHideEarlierOnes) {
   auto host = parse_mountinfo(
       "1 1 0:24 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
       "2 1 0:25 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n"
-      "3 1 0:24 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
+      "3 2 0:24 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
   ASSERT_TRUE(host);
   EXPECT_EQ(host->unified_root, "/sys/fs/cgroup/unified");
+}
+
+TEST(CgroupHost, AMountOverTheFolderHidesWhatIsMountedInIt) {
+  auto host = parse_mountinfo(std::string(kHybrid) +
+                              "36 34 0:31 /x /sys/fs/cgroup/memory/x rw - cgroup cgroup rw,memory\n"
+                              "40 30 0:28 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n");
+  ASSERT_TRUE(host) << host.error().to_string();
+  EXPECT_EQ(host->unified_root, "/sys/fs/cgroup");
+  EXPECT_TRUE(host->v1.empty());
 }
 
 TEST(CgroupHost, UnescapesMountPoints) {
