@@ -1,5 +1,10 @@
 #include "base/sha256.h"
 
+#ifdef __x86_64__
+#include <cpuid.h>
+#include <immintrin.h>
+#endif
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -24,9 +29,61 @@ std::uint32_t load_be(const std::uint8_t* p) {
   return std::endian::native == std::endian::little ? __builtin_bswap32(value) : value;
 }
 
+#ifdef __x86_64__
+
+bool has_sha_instructions() {
+  constexpr unsigned kFeatures = 7, kSha = 1U << 29;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(kFeatures, 0, &a, &b, &c, &d) != 0 && (b & kSha) != 0;
+}
+
+// Four rounds a turn. The instructions want the state as A B E F and C D G H, highest first.
+__attribute__((target("sha,sse4.1,ssse3"))) void blocks_by_instructions(std::array<std::uint32_t, 8>& state, const std::uint8_t* data,
+                                                                         std::size_t count) {
+  auto load = [](const void* from) __attribute__((target("sse4.1"))) { return _mm_loadu_si128(static_cast<const __m128i*>(from)); };
+  const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
+  __m128i low = _mm_shuffle_epi32(load(&state[0]), 0xb1);
+  __m128i high = _mm_shuffle_epi32(load(&state[4]), 0x1b);
+  __m128i abef = _mm_alignr_epi8(low, high, 8);
+  __m128i cdgh = _mm_blend_epi16(high, low, 0xf0);
+  for (; count > 0; --count, data += 64) {
+    const __m128i abef_before = abef, cdgh_before = cdgh;
+    __m128i w[4];
+    for (std::size_t i = 0; i < 4; ++i) w[i] = _mm_shuffle_epi8(load(data + 16 * i), big_endian);
+    for (std::size_t i = 0; i < 16; ++i) {
+      __m128i words = _mm_add_epi32(w[i % 4], load(&kRound[4 * i]));
+      cdgh = _mm_sha256rnds2_epu32(cdgh, abef, words);
+      abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(words, 0x0e));
+      if (i >= 12) continue;
+      __m128i next = _mm_sha256msg1_epu32(w[i % 4], w[(i + 1) % 4]);
+      next = _mm_add_epi32(next, _mm_alignr_epi8(w[(i + 3) % 4], w[(i + 2) % 4], 4));
+      w[i % 4] = _mm_sha256msg2_epu32(next, w[(i + 3) % 4]);
+    }
+    abef = _mm_add_epi32(abef, abef_before);
+    cdgh = _mm_add_epi32(cdgh, cdgh_before);
+  }
+  low = _mm_shuffle_epi32(abef, 0x1b);
+  high = _mm_shuffle_epi32(cdgh, 0xb1);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(&state[0]), _mm_blend_epi16(low, high, 0xf0));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(&state[4]), _mm_alignr_epi8(high, low, 8));
+}
+
+void blocks(std::array<std::uint32_t, 8>& state, const std::uint8_t* data, std::size_t count) {
+  static const bool instructions = has_sha_instructions();
+  instructions ? blocks_by_instructions(state, data, count) : sha256_blocks_portable(state, data, count);
+}
+
+#else
+
+void blocks(std::array<std::uint32_t, 8>& state, const std::uint8_t* data, std::size_t count) {
+  sha256_blocks_portable(state, data, count);
+}
+
+#endif
+
 }  // namespace
 
-void Sha256::blocks(const std::uint8_t* data, std::size_t count) {
+void sha256_blocks_portable(std::array<std::uint32_t, 8>& state, const std::uint8_t* data, std::size_t count) {
   for (; count > 0; --count, data += 64) {
     std::array<std::uint32_t, 64> w;
     for (std::size_t i = 0; i < 16; ++i) w[i] = load_be(data + 4 * i);
@@ -35,7 +92,7 @@ void Sha256::blocks(const std::uint8_t* data, std::size_t count) {
       std::uint32_t s1 = std::rotr(w[i - 2], 17) ^ std::rotr(w[i - 2], 19) ^ (w[i - 2] >> 10);
       w[i] = w[i - 16] + s0 + w[i - 7] + s1;
     }
-    auto [a, b, c, d, e, f, g, h] = state_;
+    auto [a, b, c, d, e, f, g, h] = state;
     for (std::size_t i = 0; i < 64; ++i) {
       std::uint32_t s1 = std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25);
       std::uint32_t t1 = h + s1 + ((e & f) ^ (~e & g)) + kRound[i] + w[i];
@@ -51,7 +108,7 @@ void Sha256::blocks(const std::uint8_t* data, std::size_t count) {
       a = t1 + t2;
     }
     const std::array<std::uint32_t, 8> sum{a, b, c, d, e, f, g, h};
-    for (std::size_t i = 0; i < 8; ++i) state_[i] += sum[i];
+    for (std::size_t i = 0; i < 8; ++i) state[i] += sum[i];
   }
 }
 
@@ -65,9 +122,9 @@ void Sha256::update(const void* data, std::size_t size) {
     bytes += part;
     size -= part;
     if (held + part < 64) return;
-    blocks(pending_.data(), 1);
+    blocks(state_, pending_.data(), 1);
   }
-  blocks(bytes, size / 64);
+  blocks(state_, bytes, size / 64);
   std::copy_n(bytes + size / 64 * 64, size % 64, pending_.data());
 }
 

@@ -37,6 +37,19 @@ TEST(Sha256, PiecesOfEverySizeGiveTheSameDigest) {
   }
 }
 
+TEST(Sha256, WithoutInstructionsOfTheProcessorTheSame) {
+  std::array<std::uint32_t, 8> state{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+  // One block, and its padding.
+  std::array<std::uint8_t, 128> text{};
+  for (std::size_t i = 0; i < 64; ++i) text[i] = static_cast<std::uint8_t>(i * 5);
+  text[64] = 0x80;
+  text[126] = 2;  // 512 bits
+  sha256_blocks_portable(state, text.data(), 2);
+  Sha256Digest digest{};
+  for (std::size_t i = 0; i < 32; ++i) digest[i] = static_cast<std::uint8_t>(state[i / 4] >> (24 - 8 * (i % 4)));
+  EXPECT_EQ(digest_hex(digest), sha256_hex(std::string_view(reinterpret_cast<const char*>(text.data()), 64)));
+}
+
 TEST(Sha256, FinishStartsANewMessage) {
   Sha256 hash;
   hash.update("something");
