@@ -4,6 +4,7 @@
 
 #include "specs/oci/json.h"
 #include "specs/oci/json_fields.h"
+#include "specs/oci/json_scan.h"
 
 namespace vps::oci {
 namespace {
@@ -77,13 +78,16 @@ class Builder {
   bool end_array() { return close(); }
 
   bool key(std::string& name) {
-    if (stack_.back().value->contains(name)) {
-      stack_.back().key.clear();
+    auto& level = stack_.back();
+    auto [member, fresh] = level.value->get_ref<json::object_t&>().try_emplace(name);
+    if (!fresh) {
+      level.key = nullptr;
       auto where = clipped(path_text());
       error = fmt::format("{}{}key '{}' stands twice", where, where.empty() ? "" : ": ", clipped(name));
       return false;
     }
-    stack_.back().key = std::move(name);
+    level.key = &member->first;
+    level.member = &member->second;
     return true;
   }
 
@@ -97,7 +101,8 @@ class Builder {
  private:
   struct Level {
     json* value;
-    std::string key;  // the member that is being read, of an object
+    const std::string* key = nullptr;  // of an object: the member that is being read (a map's nodes keep their place)
+    json* member = nullptr;
   };
   std::vector<Level> stack_;
 
@@ -112,7 +117,7 @@ class Builder {
       top.value->push_back(std::move(value));
       return &top.value->back();
     }
-    return &((*top.value)[top.key] = std::move(value));
+    return &(*top.member = std::move(value));
   }
 
   bool open(json&& value) {
@@ -120,7 +125,7 @@ class Builder {
       error = fmt::format("{}: nested deeper than {} levels", clipped(path_text()), kMaxDepth);
       return false;
     }
-    stack_.push_back({put(std::move(value)), {}});
+    stack_.push_back({put(std::move(value))});
     return true;
   }
 
@@ -134,8 +139,8 @@ class Builder {
     for (const auto& level : stack_) {
       if (level.value->is_array())  // the open element has been appended already, unless it is the one refused
         text += fmt::format("[{}]", level.value->size() - (&level == &stack_.back() ? 0 : 1));
-      else if (!level.key.empty())
-        text.append(text.empty() ? "" : ".").append(level.key);
+      else if (level.key != nullptr)
+        text.append(text.empty() ? "" : ".").append(*level.key);
     }
     return text;
   }
@@ -146,6 +151,9 @@ Result<json> parse_text(std::string_view text) {
     return fail(Code::kUsage, "larger than the limit of {} MiB ({} bytes)", kMaxText >> 20, text.size());
   Builder builder;
   try {
+    if (JsonScanner(text, builder).run()) return std::move(builder.root);
+    if (!builder.error.empty()) return fail(Code::kUsage, "{}", builder.error);
+    builder = {};
     if (!json::sax_parse(text.begin(), text.end(), &builder)) return fail(Code::kUsage, "{}", builder.error);
   } catch (const std::exception& problem) {
     return fail(Code::kUsage, "not JSON: {}", problem.what());

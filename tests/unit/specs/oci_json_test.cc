@@ -7,6 +7,7 @@
 
 #include "base/files.h"
 #include "specs/oci/json_fields.h"
+#include "specs/oci/json_scan.h"
 
 namespace vps::oci {
 namespace {
@@ -131,6 +132,35 @@ TEST(OciJson, TextThatIsNotJson) {
   EXPECT_THAT(error_of("{\"ociVersion\":\"\xff\"}"), HasSubstr("not JSON"));
   EXPECT_THAT(error_of(R"({"ociVersion":1e999})"), HasSubstr("not JSON"));
   EXPECT_LT(error_of("\"" + std::string(100000, 'x')).size(), 300U);
+}
+
+// The reader of our own and the library's must agree on every text, floating point aside, which ours leaves to the library.
+TEST(OciJson, ScannerAgreesWithTheLibrary) {
+  const std::string sample = R"({"a":[1,-2,0,18446744073709551615,-9223372036854775808,true,false,null,"x\"\\\/\b\f\n\r\t"],
+      "\u0041\u00e9\u20ac\ud83d\ude00":"é€😀",  "" : { } , "b" :[ ]})";
+  auto agree = [](const std::string& text) {
+    nlohmann::json ours;
+    nlohmann::detail::json_sax_dom_parser<nlohmann::json> handler(ours, false);
+    bool accepted = JsonScanner(text, handler).run();
+    auto library = nlohmann::json::parse(text, nullptr, false);
+    EXPECT_TRUE(!accepted || (!library.is_discarded() && ours == library)) << text;
+    bool number = text.find_first_of(".eE0123456789") != std::string::npos;
+    EXPECT_TRUE(accepted || number || library.is_discarded()) << text;
+    return accepted;
+  };
+  ASSERT_TRUE(agree(sample));
+  for (const char* text : {"", " ", "[", "]", "{\"a\"}", "{\"a\":}", "[1,]", "[01]", "[-]", "[1 2]", "tru", "nul", "\"\\u12\"", "\"\\ud800\"", "\"\\udc00\"",
+                           "\"\\ud800\\u0041\"", "\"\\x\"", "\"a", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", "\"\x01\"", "1x", "{} {}", "\"\\"})
+    EXPECT_FALSE(agree(text)) << text;
+  for (const char* text : {"1.5", "1e3", "18446744073709551616", "-9223372036854775809"}) EXPECT_FALSE(agree(text)) << text;
+  for (std::size_t i = 0; i < sample.size(); ++i) {
+    (void)agree(sample.substr(0, i));
+    for (char c : {'"', '\\', '{', '}', '[', ']', ',', ':', ' ', 'x', '\0', '\x80', '\xff'}) {
+      std::string changed = sample;
+      changed[i] = c;
+      (void)agree(changed);
+    }
+  }
 }
 
 TEST(OciJson, NulCharactersAreRefused) {
