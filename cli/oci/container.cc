@@ -171,12 +171,16 @@ Status Container::status() const {
   if (!look || look->start_time != record_.start_time || look->state == 'Z' || look->state == 'X') return Status::kStopped;
   if (!record_.complete) return Status::kCreating;
   if (waits_for_start()) return Status::kCreated;
-  auto own = group();
-  if (own && *own) {
-    auto frozen = (*own)->frozen();
-    if (frozen && *frozen) return Status::kPaused;
-  }
-  return Status::kRunning;
+  return frozen() ? Status::kPaused : Status::kRunning;
+}
+
+// One file: a Group opens every hierarchy.
+bool Container::frozen() const {
+  if (record_.cgroup.empty()) return false;
+  auto found = host();
+  if (!found) return false;
+  auto events = read_file((*found)->unified_base + "/" + record_.cgroup + "/cgroup.events");
+  return events && events->find("frozen 1") != std::string::npos;
 }
 
 Result<PidFd> Container::process() const {
@@ -198,17 +202,23 @@ Result<> Container::require(std::initializer_list<Status> allowed, std::string_v
   return fail(Code::kWrongState, "cannot {} container '{}' in the {} state", action, id_, status_name(now));
 }
 
-Result<cgroups::Host> Container::host() const {
-  auto host = VPS_TRY(cgroups::Host::discover());
-  if (!record_.unit.empty()) return cgroups::host_of_units(std::move(host));
-  // v1 hierarchies are delegated to no user.
-  if (::geteuid() != 0) std::erase_if(host.v1, [](const cgroups::V1Hierarchy& h) { return ::access(h.base.c_str(), W_OK) != 0; });
-  return host;
+Result<const cgroups::Host*> Container::host() const {
+  if (!host_) {
+    auto found = VPS_TRY(cgroups::Host::discover({.disks = false}));
+    if (!record_.unit.empty()) {
+      found = cgroups::host_of_units(std::move(found));
+    } else if (::geteuid() != 0) {
+      // v1 hierarchies are delegated to no user.
+      std::erase_if(found.v1, [](const cgroups::V1Hierarchy& h) { return ::access(h.base.c_str(), W_OK) != 0; });
+    }
+    host_ = std::move(found);
+  }
+  return &*host_;
 }
 
 Result<std::optional<cgroups::Group>> Container::group() const {
   if (record_.cgroup.empty()) return std::optional<cgroups::Group>();
-  auto found = cgroups::Group::open(VPS_TRY(host()), record_.cgroup);
+  auto found = cgroups::Group::open(*VPS_TRY(host()), record_.cgroup);
   if (!found && found.error().code() == Code::kNotFound) return std::optional<cgroups::Group>();
   if (!found) return std::unexpected(std::move(found).error());
   return std::optional(std::move(*found));
@@ -230,7 +240,7 @@ Result<> Container::remove_group() const {
       return {};
     }
   }
-  return cgroups::Group::remove(VPS_TRY(host()), record_.cgroup);
+  return cgroups::Group::remove(*VPS_TRY(host()), record_.cgroup);
 }
 
 Result<> Container::pin_network(pid_t pid) const {
@@ -271,6 +281,8 @@ Result<> Container::forget_listener() const { return remove_file(path_ + "/" + k
 
 Result<> Container::kill_all() const {
   auto init = process();
+  // Nobody outlives the init of a pid namespace. Without a pid there may be one all the same: its maker has died early.
+  if (!init && record_.pid != 0 && record_.own_pid_namespace) return {};
   if (init) VPS_TRY(init->signal(SIGKILL));
   // Before the first process of ours is known there is none in the group but an init that ends with its maker.
   auto own = record_.pid != 0 ? VPS_TRY(group()) : std::nullopt;

@@ -47,9 +47,9 @@ class Container {
   // kWrongState with the wording that engines look for when it is not in one of these.
   Result<> require(std::initializer_list<Status> allowed, std::string_view action) const;
 
-  // Hierarchies where its group is.
-  Result<cgroups::Host> host() const;
-  // nullopt: the container has none. The host's cgroups are looked up at the first call.
+  // Hierarchies where its group is, looked up once.
+  Result<const cgroups::Host*> host() const;
+  // nullopt: the container has none.
   Result<std::optional<cgroups::Group>> group() const;
   Result<> remove_group() const;
   // Keeps the network namespace of `pid` alive beyond its processes, so that devices of the host can be given back.
@@ -68,10 +68,12 @@ class Container {
  private:
   Container(std::string path, std::string id) : path_(std::move(path)), id_(std::move(id)) {}
   [[nodiscard]] bool waits_for_start() const;
+  [[nodiscard]] bool frozen() const;
 
   std::string path_, id_;
   UniqueFd dir_, lock_;
   Record record_;
+  mutable std::optional<cgroups::Host> host_;
 };
 
 // State letter and start time of a process (proc(5)); nullopt when it is gone.

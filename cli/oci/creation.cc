@@ -152,7 +152,8 @@ Result<> Creation::make_group() {
     VPS_TRY(make_unit());
   } else {
     if (container_.record().cgroup.empty()) return {};
-    auto created = cgroups::Group::create(VPS_TRY(container_.host()), container_.record().cgroup);
+    const auto* host = VPS_TRY(container_.host());
+    auto created = cgroups::Group::create(*host, container_.record().cgroup);
     if (!created) {
       // What stands there under this name is not ours: no clean-up may touch it.
       auto record = container_.record();

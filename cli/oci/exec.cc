@@ -115,7 +115,7 @@ Result<int> run(Context& context, const Arguments& arguments) {
   auto status = container.status();
   if (status == Status::kPaused && !arguments.flag("ignore-paused"))
     return fail(Code::kWrongState, "cannot exec in a paused container (use --ignore-paused)");
-  VPS_TRY(container.require({Status::kCreated, Status::kRunning, Status::kPaused}, "exec in"));
+  if (status != Status::kRunning && status != Status::kPaused) VPS_TRY(container.require({Status::kCreated}, "exec in"));
   auto spec = VPS_TRY(container.spec());
   const bool detach = arguments.flag("detach");
   const std::string console_socket = arguments.value_or("console-socket", "");

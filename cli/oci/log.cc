@@ -1,9 +1,9 @@
 #include "cli/oci/log.h"
 
-#include <time.h>
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <memory>
 
 #include "base/files.h"
@@ -61,12 +61,15 @@ std::string json_string(std::string_view text) {
 }
 
 std::string time_now() {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  tm parts{};
-  ::gmtime_r(&now.tv_sec, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
-                     parts.tm_hour, parts.tm_min, parts.tm_sec, now.tv_nsec);
+  using namespace std::chrono;
+  // Not by gmtime(3), which reads the host's time zone first.
+  auto now = floor<nanoseconds>(system_clock::now());
+  auto midnight = floor<days>(now);
+  year_month_day date(midnight);
+  hh_mm_ss time(now - midnight);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z", static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
+                     static_cast<unsigned>(date.day()), time.hours().count(), time.minutes().count(), time.seconds().count(),
+                     time.subseconds().count());
 }
 
 std::string log_line(bool json, std::string_view level, std::string_view message, std::string_view time) {
