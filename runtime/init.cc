@@ -32,6 +32,7 @@ Result<> cgroup(InitContext& c) { return cgroups::enter_v1(*c.in.v1_entries); }
 Result<> id_map(InitContext& c) {
   if (c.in.plan->new_time_namespace && ::unshare(static_cast<int>(ns::namespace_flag("time"))) != 0)
     return fail_errno(errno, "unshare the time namespace");
+  if (!asks_for_id_maps(*c.in.request, *c.in.plan)) return {};
   VPS_TRY(c.channel.send(SyncMessage::kWantIdMap));
   VPS_TRY(c.channel.expect(SyncMessage::kIdMapDone));
   return {};
@@ -87,6 +88,11 @@ Result<> hostname(InitContext& c) {
 bool hides_late(const InitInput& input) { return input.by_user && input.plan->new_user; }
 
 Result<> receive_mounts(InitContext& c) {
+  for (auto& mount : *c.in.mounts) {
+    (mount.index < 0 ? c.root : c.mount_fds[mount.index]) = std::move(mount.fd);
+    c.mount_is_dir[mount.index] = mount.directory;
+  }
+  if (c.root) return {};
   VPS_TRY(c.channel.send(SyncMessage::kWantMounts));
   while (true) {
     auto packet = VPS_TRY(c.channel.receive());
@@ -108,6 +114,7 @@ Result<> receive_mounts(InitContext& c) {
 }
 
 Result<> rootfs_ready(InitContext& c) {
+  if (!asks_for_hooks(c.spec())) return {};
   VPS_TRY(c.channel.send(SyncMessage::kRootfsReady));
   VPS_TRY(c.channel.expect(SyncMessage::kHooksDone));
   return {};
@@ -170,6 +177,16 @@ bool needed(Need need, const InitContext& c) {
 }
 
 }  // namespace
+
+bool asks_for_id_maps(const LaunchRequest& request, const InitPlan& plan) {
+  // Without a cgroup to find it by, a process goes no further before its pid is recorded.
+  return request.group == nullptr || plan.new_user || plan.new_time_namespace || request.spec->process->oom_score_adj.has_value() ||
+         !request.spec->linux_->net_devices.empty() || request.spec->linux_->intel_rdt.has_value();
+}
+
+bool asks_for_hooks(const oci::Spec& spec) {
+  return spec.hooks && !(spec.hooks->prestart.empty() && spec.hooks->create_runtime.empty());
+}
 
 const std::vector<InitStep>& init_steps() {
   static const std::vector<InitStep> steps = {

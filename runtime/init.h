@@ -15,6 +15,13 @@
 
 namespace vps::runtime {
 
+// A detached mount for the init half: the root (index -1), or PlannedMount::fd_index.
+struct ReadyMount {
+  int index = -1;
+  bool directory = true;
+  UniqueFd fd;
+};
+
 // What the child inherits from the launcher's memory.
 struct InitInput {
   const LaunchRequest* request = nullptr;
@@ -23,6 +30,7 @@ struct InitInput {
   const std::vector<JoinedNamespace>* joins = nullptr;
   bool by_user = false;  // the launcher is not root of the host
   const std::vector<UniqueFd>* v1_entries = nullptr;  // cgroups::Group::v1_entries() of its group
+  std::vector<ReadyMount>* mounts = nullptr;          // made before the clone; empty: to be asked for
 };
 
 struct InitContext {
@@ -45,6 +53,10 @@ struct InitStep {
   Need need;
   Result<> (*run)(InitContext&);
 };
+// What the two halves need not talk about (sync.h): each knows it from the plan.
+bool asks_for_id_maps(const LaunchRequest& request, const InitPlan& plan);
+bool asks_for_hooks(const oci::Spec& spec);
+
 // In order. For tests that walk the steps; run_init runs nothing else.
 const std::vector<InitStep>& init_steps();
 

@@ -39,6 +39,12 @@ Result<> check_host(const oci::Spec& spec) {
   return {};
 }
 
+Result<bool> is_directory(int fd) {
+  struct stat st{};
+  if (::fstat(fd, &st) != 0) return fail_errno(errno, "stat a mount");
+  return S_ISDIR(st.st_mode);
+}
+
 int place_fd(const cgroups::Group* group, const std::string& name) {
   if (group != nullptr)
     for (const auto& place : group->places())
@@ -76,17 +82,27 @@ Result<Launcher> Launcher::create(LaunchRequest request) {
   const bool by_user = ::geteuid() != 0;  // in the new process it is nobody's, until the ids are mapped
   std::vector<UniqueFd> v1_entries;
   if (r.group != nullptr) v1_entries = VPS_TRY_CTX("cgroup", r.group->v1_entries());
+  // Nothing that depends on the new process's user namespace: the child has it all from birth.
+  std::vector<ReadyMount> mounts;
+  auto keep = [&](int index, UniqueFd mount) -> Result<> {
+    bool directory = VPS_TRY(is_directory(mount.get()));
+    mounts.push_back({.index = index, .directory = directory, .fd = std::move(mount)});
+    return {};
+  };
+  if (!plan.in_user_namespace && r.rootfs.lower.empty()) VPS_TRY_CTX("init", launcher.make_mounts(plan, -1, keep));
   auto cloned = VPS_TRY(clone_joined({.flags = plan.clone_flags | (r.clone_parent ? std::uint64_t{CLONE_PARENT} : 0),
                                       .cgroup_fd = r.group != nullptr ? r.group->dirfd() : -1,
                                       .exit_signal = r.clone_parent ? 0 : SIGCHLD},
                                      joins));
   if (cloned.child) {
     launcher.channel_.close();
-    run_init({.request = &launcher.request_, .plan = &plan, .seccomp = &seccomp, .joins = &joins, .by_user = by_user, .v1_entries = &v1_entries},
+    run_init({.request = &launcher.request_, .plan = &plan, .seccomp = &seccomp, .joins = &joins, .by_user = by_user, .v1_entries = &v1_entries,
+              .mounts = &mounts},
              SyncChannel(std::move(theirs)));
   }
   theirs.close();
   v1_entries.clear();
+  mounts.clear();
   launcher.process_ = std::move(cloned.process);
   auto served = launcher.serve(plan);
   if (!served) {
@@ -102,8 +118,9 @@ Result<Launcher> Launcher::create(LaunchRequest request) {
 Result<> Launcher::serve(const InitPlan& plan) {
   if (request_.on_process) VPS_TRY_CTX("record", request_.on_process(process_));
   VPS_TRY(failpoint::hit("launch.cloned"));
-  VPS_TRY_CTX("init", serve_id_maps(plan));
-  VPS_TRY_CTX("init", serve_mounts(plan));
+  if (asks_for_id_maps(request_, plan)) VPS_TRY_CTX("init", serve_id_maps(plan));
+  VPS_TRY(failpoint::hit("launch.id-map"));
+  if (plan.in_user_namespace || !request_.rootfs.lower.empty()) VPS_TRY_CTX("init", serve_mounts(plan));
   VPS_TRY(serve_until_ready());
   // In a user namespace of its own the child cannot raise a hard limit, whatever the host would allow (setrlimit(2)).
   if (plan.in_user_namespace) VPS_TRY_CTX("init process-attributes", ns::apply_rlimits(request_.spec->process->rlimits, process_.pid()));
@@ -122,7 +139,6 @@ Result<> Launcher::serve_id_maps(const InitPlan& plan) {
   }
   if (linux_.intel_rdt) VPS_TRY(enter_resctrl(kResctrlRoot, *linux_.intel_rdt, request_.id, process_.pid()));
   if (!linux_.net_devices.empty()) VPS_TRY_CTX("linux.netDevices", serve_net_devices(plan));
-  VPS_TRY(failpoint::hit("launch.id-map"));
   return channel_.send(SyncMessage::kIdMapDone);
 }
 
@@ -157,27 +173,17 @@ Result<> Launcher::serve_mounts(const InitPlan& plan) {
   return std::unexpected(VPS_TRY(decode_failure((*failure)->body)).error);
 }
 
-Result<> Launcher::send_mounts(const InitPlan& plan) {
-  UniqueFd userns;
-  if (plan.in_user_namespace) userns = VPS_TRY(open_path(fmt::format("/proc/{}/ns/user", process_.pid()), O_RDONLY));
-  auto root = VPS_TRY_CTX("rootfs", make_rootfs(*request_.spec, request_.bundle, request_.rootfs, request_.staging, userns.get()));
+Result<> Launcher::make_mounts(const InitPlan& plan, int userns, const std::function<Result<>(int, UniqueFd)>& hand_over) {
+  auto root = VPS_TRY_CTX("rootfs", make_rootfs(*request_.spec, request_.bundle, request_.rootfs, request_.staging, userns));
   VPS_TRY(failpoint::hit("launch.rootfs"));
-  auto send_mount = [&](std::int32_t index, int fd) -> Result<> {
-    struct stat st{};
-    if (::fstat(fd, &st) != 0) return fail_errno(errno, "stat a mount");
-    WireWriter w;
-    w.i32(index);
-    w.boolean(S_ISDIR(st.st_mode));
-    return channel_.send(SyncMessage::kMountFd, w.data(), std::array{fd});
-  };
-  VPS_TRY(send_mount(-1, root.get()));
+  VPS_TRY(hand_over(-1, std::move(root)));
   const bool shared_root = request_.spec->linux_->rootfs_propagation.ends_with("shared");
   for (const auto& mount : plan.mounts) {
     if (mount.fd_index < 0) continue;
     int source = mount.cgroup ? place_fd(request_.group, *mount.cgroup) : -1;
     auto fd = VPS_TRY_CTX(fmt::format("bind {} on {}", mount.source, mount.destination),
-                          open_bind_source(mount, source, userns.get(), shared_root));
-    VPS_TRY(send_mount(mount.fd_index, fd.get()));
+                          open_bind_source(mount, source, userns, shared_root));
+    VPS_TRY(hand_over(mount.fd_index, std::move(fd)));
   }
   for (const auto& device : plan.devices) {
     if (device.fd_index < 0) continue;
@@ -186,8 +192,21 @@ Result<> Launcher::send_mounts(const InitPlan& plan) {
     auto gid = ns::map_to_host(linux_.gid_mappings, device.device.gid.value_or(0));
     if (uid < 0 || gid < 0) return fail(Code::kUsage, "device {}: its owner is not mapped", device.path);
     auto fd = VPS_TRY(make_device_node(device.device, static_cast<uid_t>(uid), static_cast<gid_t>(gid), request_.staging));
-    VPS_TRY(send_mount(device.fd_index, fd.get()));
+    VPS_TRY(hand_over(device.fd_index, std::move(fd)));
   }
+  return {};
+}
+
+Result<> Launcher::send_mounts(const InitPlan& plan) {
+  UniqueFd userns;
+  if (plan.in_user_namespace) userns = VPS_TRY(open_path(fmt::format("/proc/{}/ns/user", process_.pid()), O_RDONLY));
+  auto send = [&](int index, UniqueFd mount) -> Result<> {
+    WireWriter w;
+    w.i32(index);
+    w.boolean(VPS_TRY(is_directory(mount.get())));
+    return channel_.send(SyncMessage::kMountFd, w.data(), std::array{mount.get()});
+  };
+  VPS_TRY(make_mounts(plan, userns.get(), send));
   return channel_.send(SyncMessage::kMountsDone);
 }
 

@@ -70,6 +70,7 @@ class Launcher {
   Result<> serve(const InitPlan& plan);
   Result<> serve_id_maps(const InitPlan& plan);
   Result<> serve_net_devices(const InitPlan& plan);
+  Result<> make_mounts(const InitPlan& plan, int userns, const std::function<Result<>(int index, UniqueFd mount)>& hand_over);
   Result<> serve_mounts(const InitPlan& plan);
   Result<> send_mounts(const InitPlan& plan);
   Result<> serve_until_ready();
