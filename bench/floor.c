@@ -9,8 +9,11 @@
 //     -d        print the pid and end when the program runs; otherwise wait for its end and remove the cgroups
 //   floor exec PID PROGRAM [ARG...]
 //     setns into all of PID's namespaces, one fork, execve, wait
+//   floor oci-run|oci-create|oci-start|oci-delete|oci-exec   floor_oci.c
+//   floor peak PROGRAM [ARG...]
+//     runs it and prints the most memory (KiB) that it or one of its children had; started from this small process, since the
+//     kernel counts what a program was before execve as well
 #define _GNU_SOURCE
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/mount.h>
@@ -18,29 +21,18 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/resource.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
-#include <unistd.h>
 #include <linux/securebits.h>
 
-// Of <sys/mount.h>, which does not go together with <linux/mount.h> in older C libraries.
-int mount(const char* source, const char* target, const char* type, unsigned long flags, const void* data);
-int umount2(const char* target, int flags);
-enum { kDetach = 2 };
-
-static void die(const char* what) {
-  fprintf(stderr, "floor: %s: %s\n", what, strerror(errno));
-  _exit(111);
-}
-#define CHECK(expression) ((expression) < 0 ? die(#expression) : (void)0)
+#include "floor.h"
 
 static int open_tree_clone(const char* path) {
   return (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
@@ -266,9 +258,30 @@ static int enter(int argc, char** argv) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+static int peak(int argc, char** argv) {
+  if (argc < 2) return 2;
+  pid_t pid = fork();
+  CHECK(pid);
+  if (pid == 0) {
+    execvp(argv[1], argv + 1);
+    die(argv[1]);
+  }
+  int status = 0;
+  struct rusage usage;
+  CHECK(wait4(pid, &status, 0, &usage));
+  printf("peak-kib %ld\n", usage.ru_maxrss);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static const struct {
+  const char* name;
+  int (*run)(int, char**);
+} commands[] = {{"run", run}, {"exec", enter}, {"oci-run", oci_run}, {"oci-create", oci_create}, {"oci-start", oci_start},
+                {"oci-delete", oci_delete}, {"oci-exec", oci_exec}, {"peak", peak}};
+
 int main(int argc, char** argv) {
-  if (argc > 1 && strcmp(argv[1], "run") == 0) return run(argc - 1, argv + 1);
-  if (argc > 1 && strcmp(argv[1], "exec") == 0) return enter(argc - 1, argv + 1);
-  fprintf(stderr, "usage: floor run|exec ... (see the top of floor.c)\n");
+  for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; ++i)
+    if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
+  fprintf(stderr, "usage: floor COMMAND ... (see the top of floor.c)\n");
   return 2;
 }

@@ -65,8 +65,15 @@ class Runner:
 
 
 def timed(argv, until=None, env=None):
-    """{"ms", "cpu_ms", "code", "out", "pid"}; with `until` the time ends when that text has been printed and the command lives on."""
-    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    """{"ms", "cpu_ms", "code", "out", "pid"}; with `until` the time ends when that text has been printed and the command lives on.
+
+    Without it the command's end counts, whoever still holds its output.
+    """
+    if until is None:
+        read_end = os.memfd_create("output")
+        write_end = os.dup(read_end)
+    else:
+        read_end, write_end = os.pipe2(os.O_CLOEXEC)
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     environment = dict(os.environ, **(env or {}))
     actions = [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, write_end, 1), (os.POSIX_SPAWN_DUP2, write_end, 2)]
@@ -80,7 +87,7 @@ def timed(argv, until=None, env=None):
         os.close(null)
     out = b""
     code, usage = None, None
-    while until is None or until.encode() not in out:
+    while until is not None and until.encode() not in out:
         piece = os.read(read_end, 65536)
         if not piece:
             break
@@ -90,10 +97,22 @@ def timed(argv, until=None, env=None):
         _, status, usage = os.wait4(pid, 0)
         seen = time.perf_counter_ns()
         code = os.waitstatus_to_exitcode(status)
+    if until is None:
+        out = os.pread(read_end, 1 << 20, 0)
     if code is not None:
         os.close(read_end)  # else the command may go on writing
     cpu = (usage.ru_utime + usage.ru_stime) * 1000 if usage else 0
     return {"ms": (seen - start) / 1e6, "cpu_ms": cpu, "code": code, "out": out.decode(errors="replace")[-2000:], "pid": pid}
+
+
+def notify_socket(path, timeout):
+    """Where READY=1 comes in (sd_notify(3))."""
+    if os.path.exists(path):
+        os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    listener.bind(path)
+    listener.settimeout(timeout)
+    return listener
 
 
 def quantile(values, q):
@@ -180,10 +199,17 @@ class Case:
         return result
 
     def table(self, reference="vpsd"):
-        lines = [f"### {self.name}", "", f"| | n | median ms | p10 | p90 | cpu ms | {reference} / this (95 %) |", "|---|---|---|---|---|---|---|"]
-        for name, n, median, p10, p90, cpu, ratio in sorted(self.rows(reference), key=lambda row: row[2]):
-            shown = "" if ratio is None else f"{ratio[0]:.2f} ({ratio[1]:.2f}-{ratio[2]:.2f})"
-            lines.append(f"| {name} | {n} | {median:.2f} | {p10:.2f} | {p90:.2f} | {'' if cpu is None else f'{cpu:.2f}'} | {shown} |")
+        lines = [f"### {self.name}", "", f"| | n | median ms | p10 | p90 | cpu ms | {reference} / this (95 %) | p10 / p10 | cpu / cpu |",
+                 "|---|---|---|---|---|---|---|---|---|"]
+        rows = sorted(self.rows(reference), key=lambda row: row[2])
+        own = next((row for row in rows if row[0] == reference), None)
+        for name, n, median, p10, p90, cpu, ratio in rows:
+            shown = low = work = ""
+            if ratio is not None:
+                shown, low = f"{ratio[0]:.2f} ({ratio[1]:.2f}-{ratio[2]:.2f})", f"{own[3] / p10:.2f}"
+                work = f"{own[5] / cpu:.2f}" if cpu and own[5] else ""
+            bold = "**" if name == reference else ""
+            lines.append(f"| {bold}{name}{bold} | {n} | {median:.2f} | {p10:.2f} | {p90:.2f} | {'' if cpu is None else f'{cpu:.2f}'} | {shown} | {low} | {work} |")
         return "\n".join(lines + [""] + [f"- {note}" for note in self.notes] + ([""] if self.notes else []))
 
     def as_json(self):

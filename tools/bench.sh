@@ -17,6 +17,6 @@ done
 [ "$install" -eq 0 ] || tools/packages.sh install build run bench
 if [ "$build" -eq 1 ]; then
   cmake --preset release >/dev/null
-  cmake --build build/release --target vpsd vpsctl vps-supervise floor netbench
+  cmake --build build/release --target vpsd vpsctl vps-supervise vpsrun floor netbench
 fi
 exec python3 bench/bench.py "$@"
