@@ -46,6 +46,7 @@ RecoveryReport Reconciler::recover() {
     return report_;
   }
   for (const auto& name : strangers) log::warning("{}/containers/{} is no vps; left alone", services_.config.roots.state, name);
+  call_supervisors(*ids);
   for (const auto& id : *ids) recover_one(id);
   for (const auto& container : without_range_) {
     auto range = services_.idmap.allocate(container->id);
@@ -58,6 +59,15 @@ RecoveryReport Reconciler::recover() {
   sweep_run_directories();
   sweep_cgroups();
   return report_;
+}
+
+// All at once: while definitions are read each of them writes down how its VPS is, and nobody is waited for.
+void Reconciler::call_supervisors(const std::vector<std::string>& ids) {
+  for (const auto& id : ids) {
+    const auto paths = vps_paths(services_.config.roots, id);
+    bool settled_otherwise = path_exists(marker_path(paths, Marker::kDestroying)) || path_exists(marker_path(paths, Marker::kCreating));
+    if (!settled_otherwise && path_exists(paths.run_dir)) calls_.emplace(id, supervisor::Client::connect(paths.supervisor_socket));
+  }
 }
 
 bool Reconciler::settle_markers(const std::string& id, const VpsPaths& paths) {
@@ -212,7 +222,8 @@ void Reconciler::adopt(const ContainerPtr& container, supervisor::Client client)
 void Reconciler::settle_run(const ContainerPtr& container) {
   const auto& paths = container->paths;
   if (!path_exists(paths.run_dir)) return;
-  auto client = supervisor::Client::connect(paths.supervisor_socket);
+  auto call = calls_.extract(container->id);
+  auto client = call ? std::move(call.mapped()) : supervisor::Client::connect(paths.supervisor_socket);
   if (client) return adopt(container, std::move(*client));
   if (client.error().code() != Code::kNotFound) warn(container->id, "its supervisor", std::unexpected(client.error()));
 

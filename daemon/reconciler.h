@@ -3,6 +3,7 @@
 // does not parse, and says each as an event (docs/design/state.md). Runs before requests are taken; single-threaded.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ class Reconciler {
   RecoveryReport recover();
 
  private:
+  void call_supervisors(const std::vector<std::string>& ids);
   void recover_one(const std::string& id);
   bool settle_markers(const std::string& id, const VpsPaths& paths);  // true: nothing more to do
   void load(const ContainerPtr& container);
@@ -35,6 +37,7 @@ class Reconciler {
   Monitor& monitor_;
   RecoveryReport report_;
   std::vector<ContainerPtr> without_range_;  // their records were lost
+  std::map<std::string, Result<supervisor::Client>> calls_;  // by id: supervisors that have been asked and not yet heard
 };
 
 }  // namespace vps::daemon
