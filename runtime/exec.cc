@@ -126,7 +126,7 @@ Result<> take_user(ExecRequest& request, int root_fd) {
 
 struct Child {
   ExecRequest* request;
-  const oci::Spec* spec;  // the container's, with the new process in it
+  oci::Spec* spec;  // the container's, with the new process in it
   const InitPlan* plan;
   const ns::SeccompProgram* seccomp;
 };
@@ -164,9 +164,8 @@ Result<> become(const Child& child, const SyncChannel& channel) {
   } else {
     VPS_TRY(take_stdio(r.stdio[0], r.stdio[1], r.stdio[2]));
   }
-  oci::Spec spec = *child.spec;
-  spec.process = r.process;  // with the user that has been looked up
-  VPS_TRY(apply_process(spec, *child.plan, child.seccomp, &channel));
+  child.spec->process = r.process;  // with the user that has been looked up
+  VPS_TRY(apply_process(*child.spec, *child.plan, child.seccomp, &channel));
   if (child.plan->seccomp_point == SeccompPoint::kBeforeExec) VPS_TRY(load_filter(*child.seccomp, &channel));
   VPS_TRY(keep_descriptors(r.preserve_fds));
   return exec_program(r.process);
