@@ -28,8 +28,8 @@
 //   8 end of file after kExecuting: execve has happened; without it the child has died
 //
 // What a container does not need is not talked about, so that most containers wait for each other only at kReady: id maps without
-// a user or time namespace, an oom score, devices of the network and with a cgroup (by which the process is found whoever
-// dies); mounts without a user namespace and layers (they are made before clone3 then);
+// a user or time namespace, an oom score, devices of the network and a start by somebody else, and with a cgroup (the pid is
+// recorded before kIdMapDone); mounts without a user namespace and layers (they are made before clone3 then);
 // hooks without any.
 //
 // kFailure{step, code, errno, text} and kLog{level, text} are legal wherever the parent waits. End of file before kReady
