@@ -108,9 +108,13 @@ void guard_sets(Layout& layout, bool ip) {
     sets.push_back(intervals(mapping(way + kV4.digit, kIpv4Type, 4, kVerdictType, 16)));
     sets.push_back(intervals(mapping(way + kV6.digit, kIpv6Type, 16, kVerdictType, 16)));
   }
-  for (const char* name : {"in4", "in6", "out4", "out6"})
-    for (std::uint32_t number = 0; number < net::kTrafficClasses; ++number)
-      sets.push_back(counting(plain(class_name(name, number), kLinkType, 16)));
+}
+
+// Last of a table, and the usual classes first: the kernel finds a set by going through the list.
+void class_sets(Layout& layout) {
+  for (std::uint32_t number = 0; number < net::kTrafficClasses; ++number)
+    for (const char* name : {"in4", "in6", "out4", "out6"})
+      layout.sets.push_back(counting(plain(class_name(name, number), kLinkType, 16)));
 }
 
 void inet_sets(Layout& layout) {
@@ -387,10 +391,12 @@ std::vector<Layout> make_layouts() {
   Layout bridge{Table::kBridge, {}, {}, {}}, inet{Table::kInet, {}, {}, {}}, arp{Table::kArp, {}, {}, {}};
   Rules bridge_rules(bridge), inet_rules(inet), arp_rules(arp);
   guard_sets(bridge, true);
+  class_sets(bridge);
   guard_chains(bridge_rules, bridge, NF_BR_PRE_ROUTING, NF_BR_POST_ROUTING);
 
   guard_sets(inet, true);
   inet_sets(inet);
+  class_sets(inet);
   guard_chains(inet_rules, inet, NF_INET_PRE_ROUTING, NF_INET_POST_ROUTING);
   connection_chains(inet_rules);
   nat_chains(inet_rules);

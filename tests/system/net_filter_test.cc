@@ -184,11 +184,11 @@ TEST_F(NetFilter, SmtpIsDeniedOrLimitedOutsideAndFreeInside) {
   EXPECT_TRUE(connects("10.77.0.102", 10'000));
   EXPECT_FALSE(connects("198.51.100.1", 500));
   EXPECT_GE(drops("101", DropKind::kSmtp), 1u);
+  clients.clear();  // who waits sends again, and would be the first that the limit lets through
   plan.ports[0].guard.smtp = net::SmtpPolicy::kLimit;
   plan.ports[0].guard.smtp_per_minute = 3;
   change(plan);
   EXPECT_THAT(check(), IsEmpty());
-  clients.clear();
   int good = 0;
   for (int i = 0; i < 3; ++i) good += connects("198.51.100.1", 10'000);
   EXPECT_EQ(good, 3);
