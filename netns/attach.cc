@@ -235,10 +235,16 @@ class Attacher {
     Link bridge;
     bridge.index = indexes_[port.bridge];
     bridge.name = port.bridge;
-    VPS_TRY(announcer.announce(bridge, port.mac, own));
-    // The host itself does not hear what it sends into its bridge.
+    // A bridge sends a broadcast into every VPS: with a thousand of them that costs more than the port. So the neighbours hear of
+    // an address only where the host knows it as another's; the host itself, which does not hear what it sends, is told always.
+    std::vector<IpAddress> moved;
     std::vector<Message> messages;
-    for (const auto& address : own) messages.push_back(set_neighbour(bridge.index, port.bridge, address, port.mac, NUD_STALE));
+    for (const auto& address : own) {
+      auto known = VPS_TRY(find_neighbour(outside_, bridge.index, address));
+      if (known && known->mac && known->mac != port.mac) moved.push_back(address);
+      messages.push_back(set_neighbour(bridge.index, port.bridge, address, port.mac, NUD_STALE));
+    }
+    VPS_TRY(announcer.announce(bridge, port.mac, moved));
     return outside_.run(messages);
   }
 

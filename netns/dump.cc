@@ -6,7 +6,7 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 
-#include <array>
+#include <cerrno>
 
 namespace vps::netns {
 namespace {
@@ -197,6 +197,22 @@ Result<std::vector<RouteEntry>> routes(Socket& socket, Family family) {
 }
 
 Result<std::vector<Neighbour>> neighbours(Socket& socket, Family family) { return dump_neighbours(socket, family, 0); }
+Result<std::optional<Neighbour>> find_neighbour(Socket& socket, int link, const IpAddress& address) {
+  Message request(RTM_GETNEIGH, 0, fmt::format("look up the neighbour {}", format_ip(address)));
+  ndmsg head{};
+  head.ndm_family = number_of(address.family);
+  head.ndm_ifindex = link;
+  request.header(head).address(NDA_DST, address);
+  auto replies = socket.ask(std::move(request));
+  std::optional<Neighbour> found;
+  if (!replies) {
+    if (replies.error().err() == ENOENT) return found;
+    return std::unexpected(std::move(replies).error());
+  }
+  for_each_message(*replies, [&](const MessageView& message) { found = parse_neighbour(message); });
+  return found;
+}
+
 Result<std::vector<Neighbour>> proxies(Socket& socket, Family family) {
   auto found = dump_neighbours(socket, family, NTF_PROXY);
   if (found) std::erase_if(*found, [](const Neighbour& each) { return (each.flags & NTF_PROXY) == 0; });

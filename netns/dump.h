@@ -74,6 +74,7 @@ Result<Link> need_link(Socket& socket, std::string_view name);  // kNotFound: "t
 Result<std::vector<Address>> addresses(Socket& socket);
 Result<std::vector<RouteEntry>> routes(Socket& socket, Family family);
 Result<std::vector<Neighbour>> neighbours(Socket& socket, Family family);
+Result<std::optional<Neighbour>> find_neighbour(Socket& socket, int link, const IpAddress& address);
 Result<std::vector<Neighbour>> proxies(Socket& socket, Family family);  // what the host answers for (NTF_PROXY)
 
 }  // namespace vps::netns

@@ -192,7 +192,10 @@ TEST_F(NetDevices, NeighboursLearnWhoHasTheAddressNow) {
 
   attach(vps("102", bridge_port(102)), neighbour);
   ASSERT_TRUE(test::exchange(neighbour, host_, "10.77.0.1"));  // its port forwards
-  for (auto address : {"10.77.0.103", "fd77::103"}) enter_wrong(neighbour, "eth0", address);
+  for (auto address : {"10.77.0.103", "fd77::103"}) {
+    enter_wrong(neighbour, "eth0", address);
+    enter_wrong(host_, "vbr-default", address);  // an address that has moved: else the bridge is not flooded
+  }
   attach(vps("103", bridge_port(103)), bridged);
   for (auto address : {"10.77.0.103", "fd77::103"})
     EXPECT_TRUE(test::eventually([&] { return known(neighbour, address) == mac(103); })) << address;
