@@ -73,7 +73,8 @@ Message create_bridge(const net::NetworkPlan& plan, const MacAddress& mac) {
   if (plan.mtu != 0) message.u32(IFLA_MTU, plan.mtu);
   message.nest(IFLA_LINKINFO, [](Message& info) {
     info.text(IFLA_INFO_KIND, "bridge").nest(IFLA_INFO_DATA, [](Message& data) {
-      data.u32(IFLA_BR_FORWARD_DELAY, 0).u32(IFLA_BR_STP_STATE, 0).u8(IFLA_BR_MCAST_SNOOPING, 0);
+      // Snooping keeps the multicast reports of a guest that comes up from all the others.
+      data.u32(IFLA_BR_FORWARD_DELAY, 0).u32(IFLA_BR_STP_STATE, 0).u8(IFLA_BR_MCAST_SNOOPING, 1);
     });
   });
   return message;

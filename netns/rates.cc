@@ -29,12 +29,13 @@ Result<> ignore(Result<> result, std::initializer_list<int> errors) {
   return result;
 }
 
-Message question(std::uint16_t type, std::string what, int link, std::uint32_t parent) {
-  // A single qdisc is answered by a notification, which the asker gets only as an echo.
+Message question(std::uint16_t type, std::string what, int link, std::uint32_t parent, std::uint32_t handle = 0) {
+  // A single qdisc or class is answered by a notification, which the asker gets only as an echo.
   Message message(type, NLM_F_ECHO, std::move(what));
   tcmsg head{};
   head.tcm_ifindex = link;
   head.tcm_parent = parent;
+  head.tcm_handle = handle;
   message.header(head);
   return message;
 }
@@ -103,8 +104,11 @@ bool is_port_of_ours(const Host& host, const Link& link) { return link.kind == "
 
 // Another living port with that class on the same device would share the rate.
 Result<bool> taken(const Host& host, Socket& socket, const Link& device, const Link& mine) {
-  auto ids = VPS_TRY(classes(socket, device));
-  if (std::ranges::find(ids, kHtbRoot | class_of(mine.index)) == ids.end()) return false;
+  auto there = socket.ask(question(RTM_GETTCLASS, fmt::format("look for a class of {}", device.name), device.index, 0, kHtbRoot | class_of(mine.index)));
+  if (!there) {
+    if (there.error().err() == ENOENT) return false;
+    return std::unexpected(std::move(there).error());
+  }
   auto all = VPS_TRY(links(socket));
   return std::ranges::any_of(all, [&](const Link& each) {
     return each.index != mine.index && class_of(each.index) == class_of(mine.index) && is_port_of_ours(host, each);
