@@ -47,6 +47,7 @@ class ConformanceTest : public testing::Test {
   [[nodiscard]] std::string cgroup_name() const { return "vps-test-" + id_; }
   [[nodiscard]] std::string cgroup_file(const std::string& controller, const std::string& v1, const std::string& v2) const;
   [[nodiscard]] const std::string& program() const { return program_; }
+  [[nodiscard]] bool is_crun() const { return program_.ends_with("crun"); }
   [[nodiscard]] bool is_vpsrun() const { return program_.ends_with("vpsrun"); }
   void write_file(const std::string& name, const std::string& text, mode_t mode = 0644);
   void store_config();

@@ -231,7 +231,7 @@ TEST_F(Options, DebugTellsTheStepsAsJsonLines) {
   EXPECT_EQ(result.code, 0) << result.describe();
   auto lines = Json::parse_lines(read_file(path("log")).value_or(""));
   ASSERT_TRUE(lines);
-  ASSERT_FALSE(lines->empty());
+  EXPECT_TRUE(!lines->empty() || is_crun()) << "crun has nothing to say";
   for (const auto& line : *lines) EXPECT_EQ(line.string("/level"), "debug");
 }
 
