@@ -65,6 +65,12 @@ std::string engine_text(const Error& error) {
   return error.message() + ": " + reason;
 }
 
+// podman asks "restore --lsm-mount-context" without its value, and takes these words of runc's for "it is known".
+Error usage_error(const Error& error) {
+  if (error.message().find(" needs a value: ") == std::string::npos) return error;
+  return Error(error.code(), 0, "flag needs an argument: " + error.message());
+}
+
 int report(const Error& error, const std::string& file, int exit_code) {
   auto text = engine_text(error);
   // The engine reads its file, the person standard error.
@@ -112,7 +118,7 @@ int run_vpsrun(std::span<const std::string> words) {
     auto printed = print("vpsrun version " VPS_VERSION "\nspec: 1.3.0\n");
     return printed ? 0 : 1;
   }
-  if (!parsed) return report(parsed.error(), "", so_far.command().failure_exit != 0 ? so_far.command().failure_exit : 1);
+  if (!parsed) return report(usage_error(parsed.error()), "", so_far.command().failure_exit != 0 ? so_far.command().failure_exit : 1);
   if (parsed->help()) {
     auto size = cli::window_size(STDOUT_FILENO);
     auto printed = print(cli::help_text(kProgram, parsed->command(), parsed->command_path(), size ? size->columns : 80));
