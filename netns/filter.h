@@ -90,7 +90,7 @@ class Filter {
   // At the start of vpsd and whenever a watch has fired: makes the tables hold exactly `state`. Says what was wrong, for an event;
   // empty: nothing was, and nothing was written. What is missing or changed is put right in one transaction; connections
   // live on (connection tracking is not touched), counters that still exist keep their values, those that were lost begin a new
-  // epoch (traffic.h). The connections counted by the caps begin anew only when the whole table had gone.
+  // epoch (traffic.h). Where chains, rules or sets were damaged the tables are made anew, and caps on connections count from nothing.
   Result<std::vector<std::string>> ensure(const FilterState& state) const;
   // The same without writing. Costs a dump; see FilterWatch for when to look.
   Result<std::vector<std::string>> check(const FilterState& state) const;
