@@ -1,6 +1,11 @@
 #!/bin/bash
-# Runs in the guest: guest.sh BINARY FILTER [BINARY FILTER]...  Results go to /out/<BINARY>.xml; fails when one of them does.
+# Runs in the guest: guest.sh BUILD BINARY FILTER [BINARY FILTER]...  Results go to /out/<BINARY>.xml; fails when one of them does.
 export VPS_TEST_BIN=/in/bin VPS_TEST_CACHE=/in/cache
+# Some binaries know their helpers by the path that these had in the build tree.
+mkdir -p "$1/tests"
+ln -s /in/bin "$1/bin"
+ln -s /in/tests "$1/tests/conformance"
+shift
 umount /tmp  # tests that want a disk under /tmp
 fallocate -l 256M /swapfile && chmod 600 /swapfile && mkswap -q /swapfile && swapon /swapfile
 echo "guest: $(uname -r), controllers: $(cat /sys/fs/cgroup/cgroup.controllers), $(cut -d' ' -f1 /proc/uptime) s after boot"

@@ -14,11 +14,12 @@ import tempfile
 import xml.etree.ElementTree
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PROGRAMS = ["vpsd", "vpsctl", "vps-supervise"]
+PROGRAMS = ["vpsd", "vpsctl", "vps-supervise", "vpsrun"]
 KERNEL_MISSING = 77
 
-# What runs in one boot: [(binary below tests/, gtest filter)], the templates and the guest's time limit in seconds. What a
-# pure v2 tree and full root cannot change (parsing, the API's input checks) runs natively only.
+# What runs in one boot: [(binary below tests/, gtest filter)], further binaries that those start, the templates, Debian packages
+# that the guest has beside the usual ones, and its time limit in seconds. What a pure v2 tree and full root cannot change
+# (parsing, the API's input checks) runs natively only.
 SETS = {
     "life": {
         "tests": [("system/system_test", "LifecycleTest.*:ExecTest.*:InitTest.*:RecoveryTest.*:SmallDiskTest.*:ConcurrencyTest.ManyExecsAtOnce"
@@ -34,6 +35,15 @@ SETS = {
     "net": {
         "tests": [("system/system_net", "*"), ("system/system_net_filter", "-*Thousand*")],
         "templates": [],
+        "limit": 600,
+    },
+    "oci": {
+        "tests": [("interop/interop_podman", "Podman.RunGives*:Podman.TopAndStats:Podman.PauseAndUnpause:Podman.MemoryLimitKills:Podman.LimitsAreInTheGroup:"
+                   "Podman.Checkpoint"),
+                  ("conformance/conformance_test", "Conformance.*:Engines.*:Commands.FromCreate*:Commands.PauseUpdate*")],
+        "helpers": ["conformance/conformance_probe"],
+        "templates": [],
+        "packages": "podman netavark catatonit uidmap criu iptables",
         "limit": 600,
     },
     "smoke": {
@@ -57,9 +67,11 @@ def stage_inputs(build, work, chosen):
     os.makedirs(work + "/tests")
     for program in PROGRAMS:
         stripped(f"{build}/bin/{program}", f"{work}/bin/{program}")
-    for name in {test for test, _ in chosen["tests"]} | {"system/security_probe"}:
+    for name in {test for test, _ in chosen["tests"]} | set(chosen.get("helpers", ["system/security_probe"])):
         stripped(f"{build}/tests/{name}", f"{work}/tests/{os.path.basename(name)}")
     options += ["--input", work + "/bin", "--input", work + "/tests"]
+    if not chosen["templates"]:
+        return options
     # Builds what is missing and says where it lies.
     listing = subprocess.run([build + "/tests/system/ensure_templates", *chosen["templates"]], check=True, text=True, stdout=subprocess.PIPE).stdout
     for line in listing.splitlines():
@@ -113,9 +125,11 @@ def main():
     chosen = SETS[options.set]
     work = tempfile.mkdtemp(prefix="vpsd-vm-set-")
     try:
+        packages = ["--packages", chosen["packages"]] if "packages" in chosen else []
         arguments = [part for test, names in chosen["tests"] for part in (os.path.basename(test), names)]
         command = [SOURCE + "/tools/vm.sh", "--kernel", options.kernel, "--timeout", str(chosen["limit"]), "--out", work + "/out",
-                   *stage_inputs(options.build, work, chosen), SOURCE + "/tests/vm/guest.sh", *arguments]
+                   *packages, *stage_inputs(options.build, work, chosen),
+                   SOURCE + "/tests/vm/guest.sh", os.path.abspath(options.build), *arguments]
         run = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         if run.returncode == KERNEL_MISSING:
             print(run.stdout)
