@@ -1,6 +1,8 @@
 // Counters to the byte, and tables that others have touched.
 #include <poll.h>
 
+#include <thread>
+
 #include "tests/system/net_filter_fixture.h"
 
 namespace vps::netns {
@@ -180,6 +182,39 @@ TEST_F(NetFilterCount, TakenAwayWithLastReadingsAndByIdAlone) {
   EXPECT_THAT(nft("list ruleset"), IsEmpty());
   EXPECT_EQ(on_host([&] { return filter_.add(plan); }).error().code(), Code::kNotFound);
   EXPECT_TRUE(on_host([&] { return filter_.remove(plan); }));
+}
+
+TEST_F(NetFilterCount, ManyThreadsAtOnceLeaveWhatEachHasDone) {
+  constexpr unsigned kThreads = 4, kEach = 15;
+  std::vector<net::VpsPlan> stay[kThreads];
+  host_.within([&] {  // threads begin in the namespace of the one that makes them
+    std::vector<std::jthread> threads;
+    for (unsigned thread = 0; thread < kThreads; ++thread)
+      threads.emplace_back([&, thread] {
+        for (unsigned i = 0; i < kEach; ++i) {
+          auto plan = plan_of(false, 1);
+          plan.id = fmt::format("{}-{}", thread, i);
+          plan.ports[0].host_link = fmt::format("v{}-{}.0", thread, i);
+          plan.ports[0].allowed = {prefix(fmt::format("10.77.{}.{}/32", thread + 1, i)), prefix(fmt::format("fd77:0:{}:{}::/64", thread + 1, i))};
+          plan.ports[0].guard.connections = 100 + i % 3;
+          if (i % 2 == 0) plan.firewall.default_in = net::Verdict::kDrop;
+          EXPECT_TRUE(filter_.add(plan));
+          auto after = plan;
+          after.firewall.default_out = net::Verdict::kReject;
+          EXPECT_TRUE(filter_.change(plan, after));
+          EXPECT_TRUE(filter_.traffic());
+          if (i % 3 != 0) {
+            stay[thread].push_back(after);
+            continue;
+          }
+          EXPECT_TRUE(filter_.remove(after));
+        }
+      });
+  });
+  for (auto& plans : stay) state_.vpses.insert(state_.vpses.end(), plans.begin(), plans.end());
+  (void)ensure();  // two that need the same new cap at once may both write its rule
+  EXPECT_THAT(check(), IsEmpty());
+  EXPECT_EQ(on_host([&] { return filter_.ids(); })->size(), kThreads * kEach * 2 / 3);
 }
 
 TEST_F(NetFilterCount, AThousandVpses) {
