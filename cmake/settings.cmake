@@ -11,8 +11,10 @@ set(VPS_SANITIZE "" CACHE STRING "sanitizers to build with, e.g. address,undefin
 
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
-  set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+  # The sloppiness that ccache(1) asks for with precompiled headers.
+  set(launcher ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE_PROGRAM})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
+  set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
 endif()
 
 add_library(vps_settings INTERFACE)
@@ -55,6 +57,17 @@ function(vps_program name)
   endif()
 endfunction()
 
+# What every test includes, compiled once: half of a small test's build time is GoogleMock's header.
+function(vps_test_headers name)
+  if(NOT TARGET vps_precompiled)
+    add_library(vps_precompiled OBJECT ${PROJECT_SOURCE_DIR}/tests/support/precompiled.cc)
+    target_link_libraries(vps_precompiled PRIVATE vps_settings GTest::gmock)
+    target_precompile_headers(vps_precompiled PRIVATE <gmock/gmock.h> <gtest/gtest.h> <algorithm> <chrono> <functional> <map>
+                              <memory> <optional> <string> <string_view> <thread> <vector>)
+  endif()
+  target_precompile_headers(${name} REUSE_FROM vps_precompiled)
+endfunction()
+
 # Properties of all tests that gtest_discover_tests(NAME) finds. It cannot pass on a list itself (two labels become a label
 # and a broken property), so they are set by a file that ctest reads after the discovered ones.
 function(vps_test_properties name property value)
@@ -70,6 +83,7 @@ function(vps_unit_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE vps_settings ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  vps_test_headers(${name})
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
   endif()
