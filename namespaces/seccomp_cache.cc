@@ -152,18 +152,21 @@ Result<SeccompProgram> parse_seccomp_entry(std::string_view entry, std::string_v
   return program;
 }
 
+Result<SeccompProgram> cached_seccomp(const std::string& key, const std::string& cache_dir) {
+  if (cache_dir.empty() || key.empty() || key.find('/') != std::string::npos) return fail(Code::kNotFound, "no cached filter '{}'", key);
+  auto dir = VPS_TRY(open_dir(cache_dir));
+  auto entry = VPS_TRY(read_entry(dir.get(), key + std::string(kSuffix)));
+  return parse_seccomp_entry(entry, key);
+}
+
 Result<SeccompProgram> compile_seccomp_cached(const oci::Seccomp& profile, const std::string& cache_dir) {
   if (cache_dir.empty()) return compile_seccomp(profile);
   const std::string key = seccomp_cache_key(profile);
-  const std::string name = key + std::string(kSuffix);
-  if (auto dir = open_dir(cache_dir)) {
-    auto entry = read_entry(dir->get(), name);
-    auto program = entry ? parse_seccomp_entry(*entry, key) : Result<SeccompProgram>(std::unexpected(entry.error()));
-    if (program) return program;
-    log::debug("seccomp cache {}: {}", cache_dir, program.error().to_string());
-  }
+  auto found = cached_seccomp(key, cache_dir);
+  if (found) return found;
+  log::debug("seccomp cache {}: {}", cache_dir, found.error().to_string());
   SeccompProgram program = VPS_TRY(compile_seccomp(profile));
-  store_entry(cache_dir, name, format_seccomp_entry(program, key));
+  store_entry(cache_dir, key + std::string(kSuffix), format_seccomp_entry(program, key));
   return program;
 }
 

@@ -206,7 +206,9 @@ Result<PidFd> exec_in_container(ExecRequest request) {
   spec.process = request.process;
   auto plan = VPS_TRY(make_init_plan({.spec = &spec, .bundle = "", .host_device_nodes = true}));
   ns::SeccompProgram seccomp;
-  if (plan.seccomp_point != SeccompPoint::kNone)
+  if (plan.seccomp_point != SeccompPoint::kNone && request.seccomp != nullptr)
+    seccomp = *request.seccomp;
+  else if (plan.seccomp_point != SeccompPoint::kNone)
     seccomp = VPS_TRY_CTX("seccomp", ns::compile_seccomp_cached(*spec.linux_->seccomp, request.seccomp_cache));
   if (seccomp.needs_listener && !request.on_seccomp_listener)
     return fail(Code::kUnavailable, "exec with a seccomp profile that notifies");

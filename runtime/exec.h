@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/pidfd.h"
 #include "cgroups/cgroup.h"
+#include "namespaces/seccomp.h"
 #include "specs/oci/spec.h"
 
 namespace vps::runtime {
@@ -35,6 +36,7 @@ struct ExecRequest {
   int preserve_fds = 0;                   // as in LaunchRequest
   std::string keyring;                    // session keyring to join; empty: none
   std::string seccomp_cache;
+  const namespaces::SeccompProgram* seccomp = nullptr;  // the compiled filter (exec_spec.h); null: compiled from the spec
   bool clone_parent = false;              // the new process becomes a child of the caller's parent
   // Called as soon as the process exists: with clone_parent somebody else has to reap it, also when its start fails.
   std::function<Result<>(const PidFd&)> on_process;

@@ -163,6 +163,10 @@ Result<oci::Spec> Container::spec() const {
   return oci::parse_spec(text);
 }
 
+Result<runtime::ExecSpec> Container::exec_spec(const std::string& seccomp_cache) const {
+  return VPS_TRY_CTX("container '" + id_ + "'", runtime::read_exec_spec(dir_.get(), kConfig, seccomp_cache));
+}
+
 bool Container::waits_for_start() const { return ::faccessat(dir_.get(), kSocket, F_OK, AT_SYMLINK_NOFOLLOW) == 0; }
 
 Status Container::status() const {

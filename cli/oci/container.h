@@ -13,6 +13,7 @@
 #include "cgroups/cgroup.h"
 #include "cli/oci/context.h"
 #include "cli/oci/record.h"
+#include "runtime/exec_spec.h"
 
 namespace vps::vpsrun {
 
@@ -40,6 +41,7 @@ class Container {
   Result<> store(Record record);
   Result<> store_config(std::string_view text) const;
   Result<oci::Spec> spec() const;  // from the copy of config.json
+  Result<runtime::ExecSpec> exec_spec(const std::string& seccomp_cache) const;
 
   [[nodiscard]] Status status() const;
   // The container's first process; kNotFound once it has ended.

@@ -116,11 +116,12 @@ Result<int> run(Context& context, const Arguments& arguments) {
   if (status == Status::kPaused && !arguments.flag("ignore-paused"))
     return fail(Code::kWrongState, "cannot exec in a paused container (use --ignore-paused)");
   if (status != Status::kRunning && status != Status::kPaused) VPS_TRY(container.require({Status::kCreated}, "exec in"));
-  auto spec = VPS_TRY(container.spec());
+  auto [spec, seccomp] = VPS_TRY(container.exec_spec(context.seccomp_cache));
   const bool detach = arguments.flag("detach");
   const std::string console_socket = arguments.value_or("console-socket", "");
   runtime::ExecRequest request;
   request.spec = &spec;
+  request.seccomp = seccomp ? &*seccomp : nullptr;
   request.process = VPS_TRY(read_process(arguments, spec));
   VPS_TRY_CTX("exec", oci::validate_process(request.process));
   settle_ambient(request.process);
@@ -140,7 +141,7 @@ Result<int> run(Context& context, const Arguments& arguments) {
     console = std::move(master);
     return {};
   };
-  request.on_seccomp_listener = [&](const PidFd& process, UniqueFd listener) {
+  request.on_seccomp_listener = [&, &spec = spec](const PidFd& process, UniqueFd listener) {
     return send_seccomp_listener(spec, container.record(), process.pid(), true, listener.get());
   };
   // Before the program runs: a signal that somebody sends on its first word is for it.

@@ -15,6 +15,7 @@
 #include "cgroups/shares.h"
 #include "namespaces/clone.h"
 #include "runtime/exec.h"
+#include "runtime/exec_spec.h"
 #include "runtime/hooks.h"
 #include "runtime/launcher.h"
 #include "specs/oci/json.h"
@@ -132,9 +133,11 @@ Result<> launch(const Plan& plan, const cgroups::Host& host, const Seqpacket& ch
 }
 
 Result<> run_exec(const Plan& plan, const cgroups::Group& group, const PidFd& init, const ExecWork& work, const Seqpacket& channel) {
-  auto spec = VPS_TRY(read_spec(plan));
+  auto bundle = VPS_TRY(open_dir(bundle_of(plan)));
+  auto [spec, seccomp] = VPS_TRY(runtime::read_exec_spec(bundle.get(), plan.config.substr(plan.config.rfind('/') + 1), plan.seccomp_cache));
   runtime::ExecRequest request;
   request.spec = &spec;
+  request.seccomp = seccomp ? &*seccomp : nullptr;
   request.target = &init;
   request.group = &group;
   request.seccomp_cache = plan.seccomp_cache;
