@@ -213,4 +213,29 @@ Result<> nameserver(std::string_view value) {
   return expected("inherit or an address", value);
 }
 
+Result<> search_domain(std::string_view value) { return validate_hostname(value); }
+
+Result<SmtpLimit> parse_smtp(std::string_view value) {
+  if (value == "allow") return SmtpLimit{};
+  if (value == "deny") return SmtpLimit{.policy = net::SmtpPolicy::kDeny};
+  constexpr std::string_view kUnit = "/min";
+  constexpr std::uint64_t kMost = 1'000'000;
+  if (value.ends_with(kUnit)) {
+    auto count = parse_u64(value.substr(0, value.size() - kUnit.size()));
+    if (count && *count >= 1 && *count <= kMost)
+      return SmtpLimit{.policy = net::SmtpPolicy::kLimit, .per_minute = static_cast<std::uint32_t>(*count)};
+  }
+  return expected("allow, deny or a number per minute like 20/min", value);
+}
+
+Result<> smtp(std::string_view value) {
+  VPS_TRY(parse_smtp(value));
+  return {};
+}
+
+Result<> comment(std::string_view value) {
+  if (value.size() > 120 || has_control(value)) return expected("at most 120 printable characters", value);
+  return {};
+}
+
 }  // namespace vps::checks

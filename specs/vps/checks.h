@@ -1,9 +1,11 @@
 // What a single value of a definition must look like, beyond its type. Each returns the error's text, without the key.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include "base/error.h"
+#include "specs/net/plan.h"
 
 namespace vps::checks {
 
@@ -27,6 +29,16 @@ Result<> network_name(std::string_view value);
 Result<> mac(std::string_view value);            // auto | 02:00:00:00:00:01
 Result<> address(std::string_view value);        // auto | ADDR[/LEN]
 Result<> nameserver(std::string_view value);     // inherit | ADDR
+Result<> search_domain(std::string_view value);
+Result<> smtp(std::string_view value);           // allow | deny | N/min
+Result<> comment(std::string_view value);        // printable, at most 120 characters
+
+// What smtp() accepts, as values; per minute where the policy is kLimit.
+struct SmtpLimit {
+  net::SmtpPolicy policy = net::SmtpPolicy::kAllow;
+  std::uint32_t per_minute = 0;
+};
+Result<SmtpLimit> parse_smtp(std::string_view value);
 
 // How many CPUs a set that cpu_set() accepts names.
 unsigned cpu_set_size(std::string_view value);

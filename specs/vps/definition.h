@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "base/ip.h"
 #include "base/units.h"
+#include "specs/net/plan.h"
 
 namespace vps {
 
@@ -52,17 +54,51 @@ struct Disk {
   bool operator==(const Disk&) const = default;
 };
 
+// What the host end of a port lets through; on unless switched off by name.
+struct InterfaceGuards {
+  bool mac = true, ip = true, arp = true, router = true;
+  bool operator==(const InterfaceGuards&) const = default;
+};
+
 struct Interface {
   std::string name, network, mac = "auto";
   std::vector<std::string> addresses;  // "auto", "10.0.0.2/24", ...
-  std::optional<BitRate> rate_in, rate_out;
+  std::vector<Prefix> allowed;         // further source addresses that may come from it
+  std::vector<Prefix> routed;          // further prefixes that the host routes to it (routed networks)
+  std::optional<BitRate> rate_in, rate_out, guarantee_in, guarantee_out;
+  std::optional<std::uint64_t> packet_rate;  // packets per second from the VPS
+  std::optional<std::uint32_t> mtu;
+  InterfaceGuards guards;
   bool operator==(const Interface&) const = default;
+};
+
+// A port of the host that leads to one of the VPS; `guest` absent: the VPS's first address of that family.
+struct Forward {
+  std::uint32_t number = 0;
+  std::optional<IpAddress> listen;
+  net::Protocol protocol = net::Protocol::kTcp;
+  std::uint16_t port = 0, guest_port = 0;
+  std::optional<IpAddress> guest;
+  bool operator==(const Forward&) const = default;
+};
+
+struct Firewall {
+  net::Verdict default_in = net::Verdict::kAccept, default_out = net::Verdict::kAccept;
+  std::vector<net::FirewallRule> rules;
+  std::vector<Forward> forwards;
+  std::uint32_t last_number = 0;  // of a rule or forward, the highest that was ever given: none is used twice
+  bool operator==(const Firewall&) const = default;
 };
 
 struct VpsNetwork {
   bool none = true;  // "network: none": a namespace with loopback only
   std::vector<Interface> interfaces;
-  std::vector<std::string> nameservers;
+  std::vector<std::string> nameservers, search;
+  bool configure = true;            // write the guest's own network files
+  std::string smtp = "allow";       // allow | deny | N/min: to port 25 outside
+  std::uint32_t connections = 65536;  // tracked at once; 0: no cap
+  std::uint32_t connection_rate = 0;  // new ones per second; 0: no cap
+  Firewall firewall;
   bool operator==(const VpsNetwork&) const = default;
 };
 

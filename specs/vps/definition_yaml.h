@@ -21,10 +21,17 @@ std::string format_definition(const Definition& definition);
 std::string format_definition_json(const Definition& definition);  // one line; numbers and booleans are bare
 // All checks, each error naming its key. kUnavailable: well-formed, but beyond this version.
 Result<> validate_definition(const Definition& definition);
+// Gives a number of its own, never used before, to each rule and forward that has none yet.
+void number_firewall(Definition& definition);
+
+// One entry of network.firewall.rules or network.firewall.forwards, as a mapping in YAML or JSON.
+Result<net::FirewallRule> parse_firewall_rule(std::string_view yaml);
+Result<Forward> parse_forward(std::string_view yaml);
 
 // "KEY=VALUE" as `vpsctl set` and `create --set` take it: dotted keys ("resources.memory.limit=512M"), lists as YAML
 // flow ("security.features=[tun, fuse]"), the short names of create's options ("ram=512M", "cpus=1.5", "swap", "disk",
-// "hostname", "onboot" ...), single entries of mappings ("labels.customer=42"), and an empty value to unset
+// "hostname", "onboot", and of the first interface "ip", "rateIn", "rateOut" ...), keys of an interface by its name
+// ("network.interfaces.eth0.mtu=1400"), single entries of mappings ("labels.customer=42"), and an empty value to unset
 // ("resources.cpu.limit="). id, uuid and template cannot be set. On error nothing has changed. What must hold between keys
 // is not looked at, as several assignments may follow each other: call validate_definition after the last.
 Result<> set_key(Definition& definition, std::string_view assignment);

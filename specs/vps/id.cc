@@ -79,6 +79,7 @@ std::string make_uuid() {
 
 VpsPaths vps_paths(const Roots& roots, std::string_view id) {
   VpsPaths paths;
+  paths.id = id;
   paths.state_dir = roots.state + "/containers/" + std::string(id);
   paths.definition = paths.state_dir + "/vps.yaml";
   paths.record = paths.state_dir + "/record.json";

@@ -24,6 +24,7 @@ struct Roots {
 };
 
 struct VpsPaths {
+  std::string id;
   std::string state_dir;        // <state>/containers/<id>
   std::string definition;       // .../vps.yaml
   std::string record;           // .../record.json: uuid, id range, template digest, creation time

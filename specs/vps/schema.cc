@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "specs/vps/checks.h"
+#include "specs/vps/network_rows.h"
 
 namespace vps::schema {
 namespace {
@@ -45,21 +46,10 @@ Result<> hook_name(std::string_view name) {
 using Weight = Maybe<Whole<std::uint32_t, 1, 10000>>;
 using Count = Maybe<Whole<std::uint64_t, 1, kMaxCount>>;
 using Speed = Maybe<Quantity<Bytes, 1, kMaxSize>>;
-using Rate = Maybe<Quantity<BitRate, 1000, 1'000'000'000'000'000>>;
 using Arguments = List<Text<checks::argument>, 256>;
 using Programs = List<Text<checks::host_path>, 16>;
 
 #define VPS_FIELD(name) [](auto& object) -> auto& { return object.name; }
-
-constexpr std::array kInterfaceRows = {
-    make_row<Interface, Text<checks::interface_name, true>, VPS_FIELD(name)>("name", Shape::kScalar, kRequired),
-    make_row<Interface, Text<checks::network_name, true>, VPS_FIELD(network)>("network", Shape::kScalar, kRequired),
-    make_row<Interface, List<Text<checks::address>, 64, true>, VPS_FIELD(addresses)>("addresses", Shape::kList),
-    make_row<Interface, Text<checks::mac>, VPS_FIELD(mac)>("mac", Shape::kScalar),
-    make_row<Interface, Rate, VPS_FIELD(rate_in)>("rateIn", Shape::kScalar),
-    make_row<Interface, Rate, VPS_FIELD(rate_out)>("rateOut", Shape::kScalar),
-};
-std::span<const Row<Interface>> interface_rows() { return kInterfaceRows; }
 
 constexpr std::array kMountRows = {
     make_row<VpsMount, Text<checks::host_path, true>, VPS_FIELD(source)>("source", Shape::kScalar, kRequired),
@@ -67,40 +57,6 @@ constexpr std::array kMountRows = {
     make_row<VpsMount, Bool, VPS_FIELD(readonly)>("readonly", Shape::kScalar),
 };
 std::span<const Row<VpsMount>> mount_rows() { return kMountRows; }
-
-using Interfaces = List<Object<Interface, interface_rows>, 32>;
-
-// "network: none" is the whole network in one word; `none` itself follows from the interfaces.
-constexpr Row<Definition> network_row() {
-  return {"network", "", kShorthand | kAlways | kNextStart, Shape::kScalar,
-          [](Definition& definition, const Node& node, const Where& where) -> Result<> {
-            if (node.text != "none") return where.expected("none or a mapping of keys", node);
-            definition.network = VpsNetwork{};
-            return {};
-          },
-          [](const Definition& definition) {
-            const auto& network = definition.network;
-            return network.interfaces.empty() && network.nameservers.empty() ? Node::of_text("none") : Node();
-          },
-          [](Definition& to, const Definition& from) { to.network = from.network; },
-          [](const Definition& definition, const Where& where) -> Result<> {
-            if (definition.network.none == definition.network.interfaces.empty()) return {};
-            return where.refuse(definition.network.none ? "none excludes interfaces" : "no interfaces and not none");
-          }};
-}
-constexpr Row<Definition> interfaces_row() {
-  auto row = make_row<Definition, Interfaces, VPS_FIELD(network.interfaces)>("network.interfaces", Shape::kList, kNextStart);
-  row.set = [](Definition& definition, const Node& node, const Where& where) -> Result<> {
-    definition.network.interfaces = VPS_TRY(Interfaces::parse(node, where));
-    definition.network.none = definition.network.interfaces.empty();
-    return {};
-  };
-  row.copy = [](Definition& to, const Definition& from) {
-    to.network.interfaces = from.network.interfaces;
-    to.network.none = to.network.interfaces.empty();
-  };
-  return row;
-}
 
 template <class Codec, auto Field>
 constexpr Row<Definition> key(std::string_view path, Shape shape, unsigned flags = 0, std::string_view short_names = {}) {
@@ -150,6 +106,19 @@ constexpr std::array kRows = {
     interfaces_row(),
     key<List<Text<checks::nameserver>, 8, true>, VPS_FIELD(network.nameservers)>("network.nameservers", Shape::kList,
                                                                                  kNextStart),
+    key<List<Text<checks::search_domain>, 6, true>, VPS_FIELD(network.search)>("network.search", Shape::kList, kNextStart),
+    key<Bool, VPS_FIELD(network.configure)>("network.configure", Shape::kScalar, kNextStart),
+    key<Text<checks::smtp>, VPS_FIELD(network.smtp)>("network.smtp", Shape::kScalar, 0, "smtp"),
+    key<Whole<std::uint32_t, 0, 100'000'000>, VPS_FIELD(network.connections)>("network.connections", Shape::kScalar),
+    key<Whole<std::uint32_t, 0, 100'000'000>, VPS_FIELD(network.connection_rate)>("network.connectionRate", Shape::kScalar),
+    key<OneOf<VerdictNames>, VPS_FIELD(network.firewall.default_in)>("network.firewall.in", Shape::kScalar),
+    key<OneOf<VerdictNames>, VPS_FIELD(network.firewall.default_out)>("network.firewall.out", Shape::kScalar),
+    key<List<Object<net::FirewallRule, firewall_rows>, 1024>, VPS_FIELD(network.firewall.rules)>("network.firewall.rules",
+                                                                                               Shape::kList),
+    key<List<Object<Forward, forward_rows>, 256>, VPS_FIELD(network.firewall.forwards)>("network.firewall.forwards",
+                                                                                      Shape::kList),
+    key<Whole<std::uint32_t, 0, 4'000'000'000>, VPS_FIELD(network.firewall.last_number)>("network.firewall.lastNumber",
+                                                                                        Shape::kScalar),
 
     key<Text<checks::idmap>, VPS_FIELD(security.idmap)>("security.idmap", Shape::kScalar, kNextStart),
     key<List<Text<checks::capability>, 64, true>, VPS_FIELD(security.capabilities)>("security.capabilities", Shape::kList,

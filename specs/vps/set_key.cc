@@ -1,3 +1,4 @@
+#include "specs/vps/network_rows.h"
 #include "specs/vps/schema.h"
 
 namespace vps {
@@ -71,6 +72,75 @@ Result<> set_entry(Definition& definition, const Target& target, std::string_vie
   return row.set(definition, node, where);
 }
 
+constexpr std::string_view kInterfacePrefix = "network.interfaces.";
+
+// Short names of keys of the first interface, which is made where there is none.
+std::optional<std::string_view> short_interface_key(std::string_view key) {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 3> kNames{
+      {{"ip", "addresses"}, {"rateIn", "rateIn"}, {"rateOut", "rateOut"}}};
+  for (const auto& [name, row] : kNames)
+    if (name == key) return row;
+  return {};
+}
+
+// "auto,10.0.0.2/24" as the list that it is.
+Node address_list(std::string_view value) {
+  Node list = Node::list();
+  while (!value.empty()) {
+    auto end = std::min(value.find(','), value.size());
+    list.items.push_back(Node::of_text(std::string(value.substr(0, end))));
+    value.remove_prefix(std::min(end + 1, value.size()));
+  }
+  return list;
+}
+
+Result<> set_interface_key(Interface& interface, std::string_view key, std::string_view value, const Where& where) {
+  auto rows = schema::interface_rows();
+  auto row = std::ranges::find(rows, key, &Row<Interface>::path);
+  if (row == rows.end()) return schema::unknown_key(rows, key, where);
+  if (row->has(schema::kRequired)) return where.refuse("cannot be set");
+  if (value.empty()) {
+    row->copy(interface, Interface{});
+    return {};
+  }
+  auto node = VPS_TRY(parse_value(value, row->shape == Shape::kScalar, where));
+  return row->set(interface, node, where);
+}
+
+// "network.interfaces.eth0.rateIn=50M" and the short names; false: it is none of these.
+Result<bool> set_of_interface(Definition& definition, std::string_view key, std::string_view value) {
+  auto& interfaces = definition.network.interfaces;
+  auto short_key = short_interface_key(key);
+  if (!short_key && !key.starts_with(kInterfacePrefix)) return false;
+  Where where{.path = quote_for_message(key)};
+  if (!short_key) {
+    key.remove_prefix(kInterfacePrefix.size());
+    for (auto& interface : interfaces) {  // names may hold dots
+      if (!key.starts_with(interface.name + ".")) continue;
+      VPS_TRY(set_interface_key(interface, key.substr(interface.name.size() + 1), value, where));
+      return true;
+    }
+    return where.refuse("it has no such interface");
+  }
+  const bool addresses = *short_key == "addresses";
+  if (addresses && value == "none") {
+    definition.network.interfaces.clear();
+    definition.network.none = true;
+    return true;
+  }
+  if (interfaces.empty()) {
+    if (!addresses) return where.refuse("it has no interface");
+    Interface first;
+    first.name = "eth0";
+    first.network = "default";
+    interfaces.push_back(std::move(first));
+    definition.network.none = false;
+  }
+  std::string list = addresses && !value.starts_with('[') ? print_flow(address_list(value)) : std::string(value);
+  VPS_TRY(set_interface_key(interfaces.front(), *short_key, list, where));
+  return true;
+}
+
 }  // namespace
 
 Result<> set_key(Definition& definition, std::string_view assignment) {
@@ -80,13 +150,17 @@ Result<> set_key(Definition& definition, std::string_view assignment) {
   auto key = assignment.substr(0, equals);
   auto value = assignment.substr(equals + 1);
   if (key.empty()) return fail(Code::kUsage, "expected KEY=VALUE, found '{}'", quote_for_message(assignment));
+  Definition changed = definition;  // all or nothing
+  if (utf8_prefix(value) == value.size() && VPS_TRY(set_of_interface(changed, key, value))) {
+    definition = std::move(changed);
+    return {};
+  }
   auto target = VPS_TRY(find_target(key));
   const auto& row = *target.row;
   auto where = Where{.path = std::string(row.path)};
   if (row.has(schema::kFixed)) return where.refuse("cannot be set");
   if (utf8_prefix(value) != value.size()) return where.refuse("not UTF-8 text");
 
-  Definition changed = definition;  // all or nothing
   if (!target.entry.empty()) {
     VPS_TRY(set_entry(changed, target, value));
   } else if (value.empty()) {

@@ -159,8 +159,18 @@ labels.customer: '' -> '42' live
 labels.example.org/tier: '' -> 'gold' live
 mounts: '' -> '[{source: /srv/data, target: /data, readonly: true}, {source: /srv/more, target: /srv/more}]' next start
 name: '' -> 'web' live
+network.configure: 'true' -> 'false' next start
+network.connectionRate: '0' -> '100' live
+network.connections: '65536' -> '1000' live
+network.firewall.forwards: '' -> '[{number: 2, protocol: udp, listen: "192.0.2.1", port: 53, guestPort: 5353, guest: 10.0.0.2}]' live
+network.firewall.in: 'accept' -> 'drop' live
+network.firewall.lastNumber: '0' -> '2' live
+network.firewall.out: 'accept' -> 'reject' live
+network.firewall.rules: '' -> '[{number: 1, direction: in, action: accept, protocol: tcp, ports: [22, 8000-8080], peers: [10.0.0.0/8], log: true, comment: office}]' live
 network.interfaces: '' -> '[{name: eth0, network: default, addresses: [auto, 10.0.0.2/24, "fd00::2/64"], mac: "02:00:0a:c8:00:05", rateIn: 100M, rateOut: 1G}, {name: eth1, network: back}]' next start
 network.nameservers: '' -> '[inherit, "9.9.9.9"]' next start
+network.search: '' -> '[example.org]' next start
+network.smtp: 'allow' -> '20/min' live
 onboot: 'false' -> 'true' live
 resources.cpu.count: '' -> '2' live
 resources.cpu.limit: '' -> '1.5' live
@@ -218,12 +228,64 @@ TEST(Validate, Missing) {
   EXPECT_EQ(validate_message(d), "template: missing");
 }
 
-TEST(Validate, NetworksAreRefusedNotIgnored) {
-  auto result = validate_definition(full_definition());
-  ASSERT_FALSE(result);
-  EXPECT_EQ(result.error().code(), Code::kUnavailable);
-  EXPECT_EQ(result.error().to_string(),
-            "network.interfaces: this version connects no VPS to a network, use 'network: none'");
+TEST(Validate, NetworksAreTaken) { EXPECT_EQ(validate_message(full_definition()), "ok"); }
+
+TEST(Diff, InterfacesKeyByKey) {
+  auto from = full_definition(), to = from;
+  to.network.interfaces[0].rate_in = BitRate{5'000'000};
+  to.network.interfaces[0].guards.mac = false;
+  to.network.interfaces[1].mtu = 1400;
+  EXPECT_EQ(describe(diff_definitions(from, to)),
+            "network.interfaces.eth0.guards.mac: 'true' -> 'false' live\n"
+            "network.interfaces.eth0.rateIn: '100M' -> '5M' live\n"
+            "network.interfaces.eth1.mtu: '' -> '1400' next start\n");
+  auto live = with_live_keys(from, to);
+  EXPECT_EQ(live.network.interfaces[0], to.network.interfaces[0]);
+  EXPECT_EQ(live.network.interfaces[1], from.network.interfaces[1]);
+}
+
+TEST(SetKey, KeysOfInterfaces) {
+  auto d = after({"ip=auto,10.0.0.2"});
+  ASSERT_EQ(d.network.interfaces.size(), 1u);
+  EXPECT_FALSE(d.network.none);
+  EXPECT_EQ(d.network.interfaces[0].network, "default");
+  EXPECT_EQ(d.network.interfaces[0].addresses, (std::vector<std::string>{"auto", "10.0.0.2"}));
+  d = after({"rateOut=50M", "network.interfaces.eth0.mtu=1400", "network.interfaces.eth0.guards.mac=off"}, d);
+  EXPECT_EQ(d.network.interfaces[0].rate_out, BitRate{50'000'000});
+  EXPECT_EQ(d.network.interfaces[0].mtu, 1400u);
+  EXPECT_FALSE(d.network.interfaces[0].guards.mac);
+  d = after({"rateOut="}, d);
+  EXPECT_FALSE(d.network.interfaces[0].rate_out);
+  Definition bare;
+  EXPECT_EQ(set_key(bare, "rateIn=5M").error().to_string(), "rateIn: it has no interface");
+  EXPECT_EQ(set_message("network.interfaces.eth9.mtu=1400"), "network.interfaces.eth9.mtu: it has no such interface");
+  d = after({"ip=none"}, d);
+  EXPECT_TRUE(d.network.none);
+}
+
+Forward forward(std::uint32_t number, std::uint16_t port, std::uint16_t guest_port) {
+  Forward out;
+  out.number = number;
+  out.port = port;
+  out.guest_port = guest_port;
+  return out;
+}
+
+TEST(Firewall, NumbersAreNeverGivenTwice) {
+  auto d = small_definition();
+  d.network.firewall.rules.resize(2);
+  number_firewall(d);
+  EXPECT_EQ(d.network.firewall.rules[1].number, 2u);
+  d.network.firewall.rules.pop_back();
+  d.network.firewall.forwards.push_back(forward(0, 80, 80));
+  number_firewall(d);
+  EXPECT_EQ(d.network.firewall.forwards[0].number, 3u);
+  EXPECT_EQ(validate_message(d), "ok");
+  d.network.firewall.rules[0].ports = {{80, 80}};
+  EXPECT_EQ(validate_message(d), "network.firewall.rules: ports are those of tcp or udp: a rule with ports needs one of these as protocol");
+  d.network.firewall.rules[0].protocol = net::Protocol::kTcp;
+  d.network.firewall.forwards.push_back(forward(9, 80, 81));
+  EXPECT_EQ(validate_message(d), "network.firewall.forwards: port 80 is forwarded twice");
 }
 
 // Values that did not come through the parser meet the same checks.

@@ -34,6 +34,19 @@ network:
     - {name: eth0, network: default, addresses: [auto, 10.0.0.2/24, "fd00::2/64"], mac: "02:00:0a:c8:00:05", rateIn: 100M, rateOut: 1G}
     - {name: eth1, network: back}
   nameservers: [inherit, "9.9.9.9"]
+  search: [example.org]
+  configure: false
+  smtp: 20/min
+  connections: 1000
+  connectionRate: 100
+  firewall:
+    in: drop
+    out: reject
+    rules:
+      - {number: 1, direction: in, action: accept, protocol: tcp, ports: [22, 8000-8080], peers: [10.0.0.0/8], log: true, comment: office}
+    forwards:
+      - {number: 2, protocol: udp, listen: "192.0.2.1", port: 53, guestPort: 5353, guest: 10.0.0.2}
+    lastNumber: 2
 security:
   idmap: "100000:65536"
   capabilities: [+sys_nice, -net_raw]
@@ -83,6 +96,31 @@ inline Definition full_definition() {
   eth1.network = "back";
   d.network.interfaces = {eth0, eth1};
   d.network.nameservers = {"inherit", "9.9.9.9"};
+  d.network.search = {"example.org"};
+  d.network.configure = false;
+  d.network.smtp = "20/min";
+  d.network.connections = 1000;
+  d.network.connection_rate = 100;
+  auto& firewall = d.network.firewall;
+  firewall.default_in = net::Verdict::kDrop;
+  firewall.default_out = net::Verdict::kReject;
+  net::FirewallRule rule;
+  rule.number = 1;
+  rule.protocol = net::Protocol::kTcp;
+  rule.ports = {{22, 22}, {8000, 8080}};
+  rule.peers = {*parse_network("10.0.0.0/8")};
+  rule.log = true;
+  rule.comment = "office";
+  firewall.rules = {rule};
+  Forward forward;
+  forward.number = 2;
+  forward.protocol = net::Protocol::kUdp;
+  forward.listen = *parse_ip("192.0.2.1");
+  forward.port = 53;
+  forward.guest_port = 5353;
+  forward.guest = *parse_ip("10.0.0.2");
+  firewall.forwards = {forward};
+  firewall.last_number = 2;
   d.security.idmap = "100000:65536";
   d.security.capabilities = {"+sys_nice", "-net_raw"};
   d.security.seccomp = "unconfined";
