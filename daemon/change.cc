@@ -52,6 +52,7 @@ Result<Definition> checked_replacement(const ContainerFacts& facts, Definition w
   VPS_TRY(fixed(wanted.id, record.id, "id"));
   VPS_TRY(fixed(wanted.uuid, record.uuid, "uuid"));
   VPS_TRY(fixed(wanted.template_name, record.template_name, "template"));
+  number_firewall(wanted);
   VPS_TRY(validate_definition(wanted));
   return wanted;
 }
@@ -60,6 +61,7 @@ Result<Definition> checked_assignments(const ContainerFacts& facts, ChangeMode m
                                        const std::vector<std::string>& assignments) {
   Definition wanted = mode == ChangeMode::kLive ? in_force(facts) : facts.definition;
   for (const auto& assignment : assignments) VPS_TRY(set_key(wanted, assignment));
+  number_firewall(wanted);
   VPS_TRY(validate_definition(wanted));
   return wanted;
 }
@@ -133,6 +135,42 @@ Result<std::vector<cgroups::Enforcement>> put_in_force(const Services& services,
   return limits;
 }
 
+// Rates, guards and firewall, and the record of them for whoever cleans up later.
+Result<> put_network_in_force(Services& services, const VpsPaths& paths, const net::VpsPlan& network) {
+  VPS_TRY(services.networks->change_live(network));
+  auto text = VPS_TRY(read_file(paths.plan));
+  auto plan = VPS_TRY(supervisor::parse_plan(text));
+  plan.network = network;
+  return write_file_atomic(paths.plan, supervisor::format_plan(plan), 0600);
+}
+
+// What it runs with stays its own until it has ended. `facts` outlives `undo`.
+Result<> change_addresses(Services& services, const ContainerFacts& facts, const Definition& wanted, std::vector<std::string>& warnings,
+                          UndoStack& undo) {
+  if (wanted.network.interfaces == facts.definition.network.interfaces) return {};
+  const bool running = runs(facts);
+  undo.push("addresses", [&services, &facts, running] {
+    std::vector<std::string> ignored;
+    (void)services.networks->reserve(facts.definition, &ignored, running);
+  });
+  VPS_TRY(services.networks->reserve(wanted, &warnings, running));
+  return step("daemon.change.addresses");
+}
+
+// To `after`, from what its ports run with now.
+Result<> change_ports(Services& services, const VpsPaths& paths, const net::VpsPlan& after, UndoStack& undo) {
+  auto before = services.networks->running(paths.id);
+  if (!before || *before == after) return {};
+  undo.push("network", [&services, &paths, before] { (void)put_network_in_force(services, paths, *before); });
+  return put_network_in_force(services, paths, after);
+}
+
+// Networks that are not there, addresses that cannot be had: said before anything is changed.
+Result<> check_network(Services& services, const Definition& wanted, const std::string& uuid) {
+  VPS_TRY(services.networks->preview(wanted, uuid));
+  return {};
+}
+
 Result<ChangeResult> change_vps(Services& services, const ContainerPtr& container, const Definition& wanted, ChangeMode mode,
                                 bool dry_run) {
   const auto& paths = container->paths;
@@ -167,6 +205,9 @@ Result<ChangeResult> change_vps(Services& services, const ContainerPtr& containe
   const bool limits_change = running && mode != ChangeMode::kSaved && in_force(facts).resources != active.resources;
   if (before.resources != wanted.resources)
     for (auto& warning : enforcement_warnings(result.limits)) result.warnings.push_back(std::move(warning));
+  const bool live = running && mode != ChangeMode::kSaved;
+  auto network = live ? VPS_TRY(services.networks->plan_live(active, facts.record.uuid)) : std::optional<net::VpsPlan>();
+  VPS_TRY(check_network(services, wanted, facts.record.uuid));
   if (dry_run || (result.changes.empty() && in_force(facts) == active)) return result;
 
   UndoStack undo;
@@ -175,6 +216,8 @@ Result<ChangeResult> change_vps(Services& services, const ContainerPtr& containe
     VPS_TRY(services.registry.rename(container->id, wanted.name));
     undo.push("name", [&] { (void)services.registry.rename(container->id, facts.definition.name); });
   }
+  if (mode != ChangeMode::kLive) VPS_TRY(change_addresses(services, facts, wanted, result.warnings, undo));
+  if (network) VPS_TRY_CTX("network", change_ports(services, paths, *network, undo));
   if (limits_change) {
     undo.push("limits", [&services, &paths, old_resources, new_resources] {
       if (auto done = put_in_force(services, paths, with_lifted_limits(new_resources, old_resources, services.facts.cpus)); !done)

@@ -56,6 +56,27 @@ Result<> set_cgroup(Config& config, const std::string& value) {
   return {};
 }
 
+Result<> set_links(Config& config, const std::string& value) {
+  bool good = !value.empty() && value.size() <= 3 && value.find_first_not_of("abcdefghijklmnopqrstuvwxyz") == std::string::npos;
+  if (!good) return fail(Code::kUsage, "expected 1 to 3 letters a-z, found '{}'", value);
+  config.network_links = value;
+  return {};
+}
+
+Result<> set_table(Config& config, const std::string& value) {
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+  bool good = !value.empty() && value.size() <= 32 && value[0] >= 'a' && value[0] <= 'z' && value.find_first_not_of(kLetters) == std::string::npos;
+  if (!good) return fail(Code::kUsage, "expected at most 32 characters a-z, 0-9, _ and -, found '{}'", value);
+  config.network_table = value;
+  return {};
+}
+
+Result<> set_default_network(Config& config, const std::string& value) {
+  if (value != "true" && value != "false") return fail(Code::kUsage, "expected true or false, found '{}'", value);
+  config.network_default = value == "true";
+  return {};
+}
+
 Result<> set_log_level(Config& config, const std::string& value) {
   config.log_level = VPS_TRY(parse_log_level(value));
   return {};
@@ -85,6 +106,10 @@ const std::map<std::string, Setter, std::less<>>& setters() {
       {"restart.maxBackoff", duration(kOneMs, [](Config& c, Milliseconds v) { c.restart.max = v; })},
       {"restart.resetAfter", duration(kOneMs, [](Config& c, Milliseconds v) { c.restart.reset_after = v; })},
       {"stats.interval", duration(kOneSecond, [](Config& c, Milliseconds v) { c.stats_interval = v; })},
+      {"network.links", set_links},
+      {"network.table", set_table},
+      {"network.default", set_default_network},
+      {"network.coolDown", duration(Milliseconds(0), [](Config& c, Milliseconds v) { c.network_cool_down = v; })},
       {"operations.keep", number(1, 100'000, [](Config& c, std::uint64_t v) { c.operations_kept = v; })},
       {"boot.parallel", number(0, 1024, [](Config& c, std::uint64_t v) { c.start_parallel = static_cast<unsigned>(v); })},
   };

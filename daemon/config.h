@@ -26,6 +26,10 @@ struct Config {
   Milliseconds stats_interval{10'000};
   std::size_t operations_kept = 200;
   unsigned start_parallel = 0;  // how many VPSes are started at once at boot; 0: as many as there are CPUs
+  std::string network_links = "v";      // how names of our links begin; tells them from those of another vpsd
+  std::string network_table = "vpsd";   // name of our nftables tables
+  bool network_default = true;          // the network `default` is made when it is first used
+  Milliseconds network_cool_down{600'000};  // how long an address that was given back rests
   log::Level log_level = log::Level::kInfo;
 
   [[nodiscard]] std::string socket_path() const { return socket.empty() ? roots.run + "/vpsd.sock" : socket; }

@@ -12,6 +12,7 @@
 
 #include "cgroups/cgroup.h"
 #include "daemon/backoff.h"
+#include "daemon/networks/traffic.h"
 #include "daemon/clock.h"
 #include "daemon/records.h"
 #include "daemon/slot.h"
@@ -25,6 +26,7 @@ namespace vps::daemon {
 struct Sample {
   SystemTime time;
   cgroups::Stats stats;
+  TrafficTotals network;
 };
 
 // The facts that are copied out for whoever prints them.

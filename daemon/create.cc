@@ -4,6 +4,7 @@
 #include "cgroups/cgroup.h"
 #include "daemon/failpoints.h"
 #include "daemon/lifecycle.h"
+#include "daemon/password.h"
 #include "specs/vps/definition_yaml.h"
 #include "storage/disk.h"
 
@@ -50,7 +51,8 @@ Result<TemplateUse> check_template(Services& services, const Definition& definit
   return use;
 }
 
-Result<> create_vps(Services& services, const ContainerPtr& container, const Definition& definition, Operation& operation) {
+Result<> create_vps(Services& services, const ContainerPtr& container, const Definition& definition, const std::string& authorized_keys,
+                    Operation& operation) {
   const auto& paths = container->paths;
   operation.progress("check the template", 5);
   auto use = VPS_TRY(check_template(services, definition, paths.disk));
@@ -86,13 +88,28 @@ Result<> create_vps(Services& services, const ContainerPtr& container, const Def
   VPS_TRY(save_record(paths, record));
   VPS_TRY(step("daemon.create.record"));
 
+  if (!definition.network.interfaces.empty()) {
+    operation.progress("reserve its addresses", 35);
+    undo.push("addresses", [&] {
+      if (auto done = services.networks->release(container->id); !done) log::error("vps {}: {}", container->id, done.error().to_string());
+    });
+    std::vector<std::string> said;
+    VPS_TRY(services.networks->reserve(definition, &said));
+    for (const auto& warning : said) operation.warn(warning);
+  }
+  VPS_TRY(step("daemon.create.addresses"));
+
   // What would fail or go without at the first start is said now.
-  auto preview = VPS_TRY(plan_start(services, paths, definition, ids));
+  auto preview = VPS_TRY(plan_start(services, paths, definition, record));
   for (const auto& warning : preview.warnings) operation.warn(warning);
 
   operation.progress("make its disk", 40);
   VPS_TRY_CTX("make its disk", storage::create_disk(paths.disk, definition.disk));
   VPS_TRY(step("daemon.create.disk"));
+  if (!authorized_keys.empty()) {
+    auto rootfs = storage::rootfs_plan(paths.disk, services.templates.rootfs_path(definition.template_name), definition.disk);
+    VPS_TRY_CTX("ssh key", write_disk_file(rootfs, "/root/.ssh/authorized_keys", authorized_keys, 0600, kPrivate));
+  }
 
   operation.progress("save its definition", 90);
   VPS_TRY(write_file_atomic(paths.definition, format_definition(definition)));
@@ -117,7 +134,6 @@ Result<> create_vps(Services& services, const ContainerPtr& container, const Def
 }
 
 Result<> undo_create(Services& services, const VpsPaths& paths) {
-  (void)services;
   VPS_TRY(storage::remove_disk(paths.disk));
   VPS_TRY(remove_file(paths.record));
   VPS_TRY(remove_file(paths.definition));
@@ -126,6 +142,7 @@ Result<> undo_create(Services& services, const VpsPaths& paths) {
   if (path_exists(paths.state_dir)) {
     for (const auto& name : VPS_TRY(list_dir(paths.state_dir)))
       if (name != "creating") VPS_TRY(remove_tree(paths.state_dir + "/" + name));
+    VPS_TRY(services.networks->release(paths.id));
     VPS_TRY(remove_tree(paths.state_dir));
   }
   return {};
@@ -142,6 +159,9 @@ std::vector<std::string> describe_create(const Services& services, const VpsPath
   } else {
     steps.push_back(fmt::format("take the id range {}", definition.security.idmap));
   }
+  for (const auto& interface : definition.network.interfaces)
+    for (const auto& address : interface.addresses)
+      steps.push_back(fmt::format("reserve {} in network {} for {}", address == "auto" ? "a free address" : address, interface.network, interface.name));
   steps.push_back(fmt::format("make its disk in {}", paths.disk));
   steps.push_back(fmt::format("save {}", paths.definition));
   return steps;

@@ -25,9 +25,10 @@ void say(std::string_view what, const std::vector<std::string>& names) {
 
 Result<std::unique_ptr<Daemon>> Daemon::start(Options options) {
   std::unique_ptr<Daemon> daemon(new Daemon());
+  if (!options.network_host) options.network_host = make_kernel_network_host(options.config);
   daemon->state_lock_ = VPS_TRY(take_lock(options.config.roots.state));
   daemon->run_lock_ = VPS_TRY(take_lock(options.config.roots.run));
-  daemon->services_ = VPS_TRY(open_services(options.config, std::move(options.host)));
+  daemon->services_ = VPS_TRY(open_services(options.config, std::move(options.host), std::move(options.network_host)));
   Services& services = *daemon->services_;
   daemon->manager_ = std::make_unique<Manager>(services);
   services.ledger->append("vpsd.started", "", fmt::format("vpsd {}", VPS_VERSION));
@@ -44,6 +45,8 @@ Result<std::unique_ptr<Daemon>> Daemon::start(Options options) {
 
   daemon->sampler_ = std::make_unique<Sampler>(services);
   daemon->sampler_->start();
+  daemon->keeper_ = std::make_unique<FilterKeeper>(services);
+  daemon->keeper_->start();
   if (options.server.socket.empty()) options.server.socket = options.config.socket_path();
   auto context = std::make_shared<api::Context>(api::Context{*daemon->manager_, *daemon->sampler_});
   daemon->server_ = VPS_TRY(api::Server::start(
@@ -62,6 +65,7 @@ void Daemon::stop() {
   if (server_) server_->stop();
   services_->workers->stop();
   services_->loop->stop();
+  if (auto written = services_->traffic->flush(); !written) log::error("{}", written.error().to_string());
   services_->ledger->append("vpsd.stopped", "", "vpsd leaves; what runs goes on");
 }
 

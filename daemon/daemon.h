@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "daemon/api/server.h"
 #include "daemon/manager.h"
+#include "daemon/networks/filter_keeper.h"
 #include "daemon/reconciler.h"
 #include "daemon/sampler.h"
 #include "daemon/services.h"
@@ -18,6 +19,7 @@ class Daemon {
   struct Options {
     Config config;
     cgroups::Host host;
+    std::unique_ptr<NetworkHost> network_host;  // null: the kernel
     api::ServerOptions server;  // `socket` is taken from the configuration when empty
     bool autostart = true;
   };
@@ -42,6 +44,7 @@ class Daemon {
   std::unique_ptr<Services> services_;
   std::unique_ptr<Manager> manager_;
   std::unique_ptr<Sampler> sampler_;
+  std::unique_ptr<FilterKeeper> keeper_;
   std::unique_ptr<api::Server> server_;
   RecoveryReport recovery_;
 };

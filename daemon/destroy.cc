@@ -7,10 +7,13 @@ namespace vps::daemon {
 
 Result<> destroy_files(Services& services, const VpsPaths& paths) {
   VPS_TRY(cgroups::Group::remove(services.host, paths.cgroup_parent));
+  VPS_TRY_CTX("network", detach_network(services, paths));
   VPS_TRY(remove_tree(paths.run_dir));
   VPS_TRY(step("daemon.destroy.run"));
   VPS_TRY(storage::remove_disk(paths.disk));
   VPS_TRY(step("daemon.destroy.disk"));
+  VPS_TRY_CTX("addresses", services.networks->release(paths.id));
+  VPS_TRY(step("daemon.destroy.addresses"));
   if (!path_exists(paths.state_dir)) return {};
   // The marker goes last, so that a destroy that was interrupted anywhere is found and finished.
   const std::string marker = marker_path(paths, Marker::kDestroying);
@@ -45,6 +48,7 @@ Result<> destroy_vps(Services& services, const ContainerPtr& container, Operatio
     container->gone = true;
     ++container->restart_ticket;
   }
+  services.traffic->forget(container->id);
   services.registry.remove(container->id);
   services.idmap.release(container->id);
   services.ledger->append("vps.destroyed", container->id, "destroyed");

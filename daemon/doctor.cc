@@ -236,6 +236,7 @@ std::vector<Finding> examine_host(const Services& services, const DoctorRoots& r
     bad(out, "kernel log", FindingStatus::kWarning, "/dev/kmsg cannot be read: OOM events cannot name the process",
         "make it available to vpsd");
   check_own_state(out, services);
+  examine_networks(services, proc, out);
   return out;
 }
 

@@ -23,6 +23,9 @@ struct Finding {
 struct DoctorRoots {
   std::string proc = "/proc";
 };
+// networks/doctor.cc: what keeps the packets of networks from passing.
+void examine_networks(const Services& services, const std::string& proc, std::vector<Finding>& findings);
+
 std::vector<Finding> examine_host(const Services& services, const DoctorRoots& roots = {});
 
 }  // namespace vps::daemon

@@ -16,6 +16,7 @@ constexpr std::array kFailpoints = {
     std::string_view("daemon.create.directory"),  // the directory exists, without its marker
     std::string_view("daemon.create.marker"),     // "creating" is on disk
     std::string_view("daemon.create.record"),     // record.json is on disk
+    std::string_view("daemon.create.addresses"),  // its addresses are reserved
     std::string_view("daemon.create.disk"),       // the disk exists
     std::string_view("daemon.create.definition"), // vps.yaml is on disk
     std::string_view("daemon.create.commit"),     // the marker is gone
@@ -24,6 +25,7 @@ constexpr std::array kFailpoints = {
     std::string_view("daemon.start.directory"),   // the run directory exists
     std::string_view("daemon.start.files"),       // config.json and plan.json are written
     std::string_view("daemon.start.wanted"),      // the marker that it is to run is on disk
+    std::string_view("daemon.start.network"),     // bridges and filter hold what is the VPS's
     std::string_view("daemon.start.spawn"),       // the supervisor has been spawned
     std::string_view("daemon.start.running"),     // its init runs
     std::string_view("daemon.stop.wanted"),       // the marker that it is to run is gone
@@ -35,6 +37,12 @@ constexpr std::array kFailpoints = {
     std::string_view("daemon.destroy.disk"),      // the disk is gone
     std::string_view("daemon.destroy.files"),     // only the marker is left
     std::string_view("daemon.destroy.commit"),    // nothing is left on disk
+    std::string_view("daemon.destroy.addresses"), // its addresses are free again
+    std::string_view("daemon.network.saved"),     // the new network's file is on disk
+    std::string_view("daemon.network.link"),      // its bridge is there
+    std::string_view("daemon.network.filter"),    // the filter knows it
+    std::string_view("daemon.network.unlinked"),  // of a network that is deleted: its bridge is gone, its file is not
+    std::string_view("daemon.change.addresses"),  // the new addresses are reserved
     std::string_view("daemon.change.live"),       // the new limits are in force, not saved
     std::string_view("daemon.change.saved"),      // vps.yaml is replaced
 };

@@ -1,6 +1,5 @@
 #include "daemon/ledger.h"
 
-#include <sqlite3.h>
 #include <stdio.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 
 #include "base/files.h"
 #include "base/log.h"
+#include "daemon/sqlite.h"
 
 namespace vps::daemon {
 namespace {
@@ -17,110 +17,46 @@ constexpr std::uint64_t kPruneEvery = 1'000;
 constexpr std::chrono::seconds kTryAgain{10};
 constexpr int kSchema = 1;
 
-struct StatementCloser {
-  void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
-};
-using Statement = std::unique_ptr<sqlite3_stmt, StatementCloser>;
-
-std::string column_text(sqlite3_stmt* statement, int column) {
-  const auto* text = sqlite3_column_text(statement, column);
-  if (text == nullptr) return {};
-  return {reinterpret_cast<const char*>(text), static_cast<std::size_t>(sqlite3_column_bytes(statement, column))};
-}
-
-void bind(sqlite3_stmt* statement, int index, const std::string& text) {
-  sqlite3_bind_text(statement, index, text.data(), static_cast<int>(text.size()), SQLITE_TRANSIENT);
-}
-void bind(sqlite3_stmt* statement, int index, std::uint64_t number) {
-  sqlite3_bind_int64(statement, index, static_cast<sqlite3_int64>(number));
-}
-
 }  // namespace
 
 struct Ledger::Database {
-  sqlite3* handle = nullptr;
-  ~Database() { sqlite3_close(handle); }
+  SqlFile file;
 
-  std::unexpected<Error> error(std::string_view what, int rc) const {
-    // kUsage, as for any other file that does not parse: it will be set aside.
-    Code code = rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB ? Code::kUsage
-                : rc == SQLITE_FULL                         ? Code::kUnavailable
-                                                            : Code::kFailed;
-    return fail(code, "ledger: {}: {}", what, handle != nullptr ? sqlite3_errmsg(handle) : sqlite3_errstr(rc));
-  }
-  Result<> execute(const char* sql) const {
-    int rc = sqlite3_exec(handle, sql, nullptr, nullptr, nullptr);
-    if (rc != SQLITE_OK) return error(sql, rc);
-    return {};
-  }
-  Result<Statement> prepare(const char* sql) const {
-    sqlite3_stmt* statement = nullptr;
-    int rc = sqlite3_prepare_v2(handle, sql, -1, &statement, nullptr);
-    if (rc != SQLITE_OK) return error("prepare", rc);
-    return Statement(statement);
-  }
-  Result<std::uint64_t> number(const char* sql) const {
-    auto statement = VPS_TRY(prepare(sql));
-    int rc = sqlite3_step(statement.get());
-    if (rc != SQLITE_ROW) return error(sql, rc);
-    return static_cast<std::uint64_t>(sqlite3_column_int64(statement.get(), 0));
-  }
+  Result<std::uint64_t> number(const char* sql) const { return static_cast<std::uint64_t>(VPS_TRY(file.number(sql))); }
   Result<> insert(const Event& event) const {
-    auto statement =
-        VPS_TRY(prepare("INSERT INTO events(seq, time_ms, type, vps, message, data) VALUES(?, ?, ?, ?, ?, ?)"));
-    bind(statement.get(), 1, event.seq);
-    sqlite3_bind_int64(statement.get(), 2, unix_ms(event.time));
-    bind(statement.get(), 3, event.type);
-    bind(statement.get(), 4, event.vps);
-    bind(statement.get(), 5, event.message);
-    bind(statement.get(), 6, event.data);
-    int rc = sqlite3_step(statement.get());
-    if (rc != SQLITE_DONE) return error("write an event", rc);
-    return {};
+    auto statement = VPS_TRY(file.prepare("INSERT INTO events(seq, time_ms, type, vps, message, data) VALUES(?, ?, ?, ?, ?, ?)"));
+    statement.bind(1, event.seq).bind(2, unix_ms(event.time)).bind(3, event.type).bind(4, event.vps).bind(5, event.message);
+    return statement.bind(6, event.data).run();
   }
   Result<> read(std::uint64_t seq, std::size_t limit, const std::string& vps, std::vector<Event>* events) const {
-    auto statement = VPS_TRY(prepare(
+    auto row = VPS_TRY(file.prepare(
         vps.empty() ? "SELECT seq, time_ms, type, vps, message, data FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2"
                     : "SELECT seq, time_ms, type, vps, message, data FROM events WHERE vps = ?3 AND seq > ?1 "
                       "ORDER BY seq LIMIT ?2"));
-    bind(statement.get(), 1, seq);
-    bind(statement.get(), 2, std::uint64_t{limit});
-    if (!vps.empty()) bind(statement.get(), 3, vps);
-    int rc = SQLITE_ROW;
-    while ((rc = sqlite3_step(statement.get())) == SQLITE_ROW) {
-      sqlite3_stmt* row = statement.get();
-      events->push_back({static_cast<std::uint64_t>(sqlite3_column_int64(row, 0)),
-                         from_unix_ms(sqlite3_column_int64(row, 1)), column_text(row, 2), column_text(row, 3),
-                         column_text(row, 4), column_text(row, 5)});
-    }
-    if (rc != SQLITE_DONE) return error("read events", rc);
+    row.bind(1, seq).bind(2, std::uint64_t{limit});
+    if (!vps.empty()) row.bind(3, vps);
+    while (VPS_TRY(row.step()))
+      events->push_back({static_cast<std::uint64_t>(row.number(0)), from_unix_ms(row.number(1)), row.text(2), row.text(3), row.text(4),
+                         row.text(5)});
     return {};
   }
   static Result<std::unique_ptr<Database>> open(const std::string& path);
 };
 
 Result<std::unique_ptr<Ledger::Database>> Ledger::Database::open(const std::string& path) {
-  auto db = std::make_unique<Database>();
-  int rc = sqlite3_open_v2(path.c_str(), &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX,
-                           nullptr);
-  if (rc != SQLITE_OK) return db->error("open " + path, rc);
-  constexpr int kBusyMs = 2'000;  // a person may have it open with the sqlite3 tool
-  sqlite3_busy_timeout(db->handle, kBusyMs);
-  VPS_TRY(db->execute("PRAGMA journal_mode=WAL"));
+  auto file = VPS_TRY(SqlFile::open(path));
   // Survives a crash of vpsd; a power cut may lose the last events, never the file.
-  VPS_TRY(db->execute("PRAGMA synchronous=NORMAL"));
-  auto version = VPS_TRY(db->number("PRAGMA user_version"));
-  if (version > static_cast<std::uint64_t>(kSchema))
-    return fail(Code::kFailed, "ledger: {} was written by a newer vpsd (schema {})", path, version);
+  VPS_TRY(file.execute("PRAGMA synchronous=NORMAL"));
+  auto version = VPS_TRY(file.number("PRAGMA user_version"));
+  if (version > kSchema) return fail(Code::kFailed, "ledger: {} was written by a newer vpsd (schema {})", path, version);
   // AUTOINCREMENT keeps the highest number in its own table, so that it outlives the pruning of all events.
-  VPS_TRY(db->execute("CREATE TABLE IF NOT EXISTS events(seq INTEGER PRIMARY KEY AUTOINCREMENT, time_ms INTEGER NOT NULL,"
-                      " type TEXT NOT NULL, vps TEXT NOT NULL, message TEXT NOT NULL, data TEXT NOT NULL);"
-                      "CREATE INDEX IF NOT EXISTS events_vps ON events(vps, seq);"
-                      "PRAGMA user_version=1"));
-  auto check = VPS_TRY(db->prepare("PRAGMA quick_check(1)"));
-  rc = sqlite3_step(check.get());
-  if (rc != SQLITE_ROW || column_text(check.get(), 0) != "ok") return db->error("check " + path, SQLITE_CORRUPT);
-  return db;
+  VPS_TRY(file.execute("CREATE TABLE IF NOT EXISTS events(seq INTEGER PRIMARY KEY AUTOINCREMENT, time_ms INTEGER NOT NULL,"
+                       " type TEXT NOT NULL, vps TEXT NOT NULL, message TEXT NOT NULL, data TEXT NOT NULL);"
+                       "CREATE INDEX IF NOT EXISTS events_vps ON events(vps, seq);"
+                       "PRAGMA user_version=1"));
+  auto check = VPS_TRY(file.prepare("PRAGMA quick_check(1)"));
+  if (!VPS_TRY(check.step()) || check.text(0) != "ok") return fail(Code::kUsage, "ledger: check {}: it is damaged", path);
+  return std::make_unique<Database>(std::move(file));
 }
 
 Ledger::Ledger(std::string path, LedgerLimits limits) : path_(std::move(path)), limits_(limits) {}
@@ -139,17 +75,9 @@ Result<std::string> move_aside(const std::string& path, const std::string& quara
 
 // What can still be learned from a damaged file, so that numbers that somebody has seen are not given out again.
 std::uint64_t highest_seq(const std::string& path) {
-  sqlite3* handle = nullptr;
-  std::uint64_t highest = 0;
-  if (sqlite3_open_v2(path.c_str(), &handle, SQLITE_OPEN_READONLY, nullptr) == SQLITE_OK) {
-    sqlite3_stmt* raw = nullptr;
-    if (sqlite3_prepare_v2(handle, "SELECT max(seq) FROM sqlite_sequence", -1, &raw, nullptr) == SQLITE_OK &&
-        sqlite3_step(raw) == SQLITE_ROW)
-      highest = static_cast<std::uint64_t>(sqlite3_column_int64(raw, 0));
-    sqlite3_finalize(raw);
-  }
-  sqlite3_close(handle);
-  return highest;
+  auto file = SqlFile::open_readonly(path);
+  auto highest = file ? file->number("SELECT max(seq) FROM sqlite_sequence") : Result<std::int64_t>(0);
+  return static_cast<std::uint64_t>(highest.value_or(0));
 }
 }  // namespace
 
@@ -259,13 +187,9 @@ std::string Ledger::trouble() const {
 
 Result<> Ledger::prune_locked() {
   std::int64_t oldest = unix_ms(std::chrono::system_clock::now() - limits_.max_age);
-  auto statement = VPS_TRY(db_->prepare("DELETE FROM events WHERE seq <= ?1 OR time_ms < ?2"));
+  auto statement = VPS_TRY(db_->file.prepare("DELETE FROM events WHERE seq <= ?1 OR time_ms < ?2"));
   std::uint64_t first_kept = last_ > limits_.max_events ? last_ - limits_.max_events : 0;
-  bind(statement.get(), 1, first_kept);
-  sqlite3_bind_int64(statement.get(), 2, oldest);
-  int rc = sqlite3_step(statement.get());
-  if (rc != SQLITE_DONE) return db_->error("remove old events", rc);
-  return {};
+  return statement.bind(1, first_kept).bind(2, oldest).run();
 }
 
 }  // namespace vps::daemon

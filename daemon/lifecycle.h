@@ -32,12 +32,15 @@ struct StartPlan {
   std::string init_path;
   std::vector<std::string> warnings;
 };
-Result<StartPlan> plan_start(Services& services, const VpsPaths& paths, const Definition& definition, IdRange ids);
+// Its addresses are those that it holds; one that holds none yet is shown with those that it would get.
+Result<StartPlan> plan_start(Services& services, const VpsPaths& paths, const Definition& definition, const Record& record);
 std::vector<std::string> describe_start(const Services& services, const StartPlan& plan);  // for --dry-run
 std::vector<std::string> describe_create(const Services& services, const VpsPaths& paths, const Definition& definition);
 
 // `container` is in the registry, in state creating; on failure its files are gone again.
-Result<> create_vps(Services& services, const ContainerPtr& container, const Definition& definition, Operation& operation);
+// `authorized_keys`: the text of root's file of that name; empty: none is made.
+Result<> create_vps(Services& services, const ContainerPtr& container, const Definition& definition, const std::string& authorized_keys,
+                    Operation& operation);
 // Removes what a create that did not end has made.
 Result<> undo_create(Services& services, const VpsPaths& paths);
 

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "daemon/failpoints.h"
 #include "daemon/limit_words.h"
+#include "daemon/password.h"
 #include "storage/disk.h"
 
 namespace vps::daemon {
@@ -113,6 +114,7 @@ Result<Definition> Manager::prepare_definition(const Definition& definition, std
   VPS_TRY(validate_definition(definition));
   VPS_TRY(requested_range(definition));
   Definition prepared = definition;
+  number_firewall(prepared);
   if (!prepared.uuid.empty() && services_.registry.uuid_taken(prepared.uuid)) {
     warnings->push_back(fmt::format("uuid {} is another vps's: a new one is made", prepared.uuid));
     prepared.uuid.clear();
@@ -141,6 +143,7 @@ Result<CreatePreview> Manager::preview_create(const Definition& definition) {
   const auto paths = vps_paths(services_.config.roots, definition.id);
   if (services_.registry.find(definition.id)) return fail(Code::kExists, "vps {} exists already", definition.id);
   VPS_TRY(check_template(services_, definition, paths.disk));
+  VPS_TRY(services_.networks->preview(preview.definition, preview.definition.uuid));
   preview.steps = describe_create(services_, paths, definition);
   preview.limits = VPS_TRY(explain_definition(definition, &preview.warnings));
   if (auto reason = storage::explain_disk(definition.disk); !reason.empty())
@@ -148,7 +151,8 @@ Result<CreatePreview> Manager::preview_create(const Definition& definition) {
   return preview;
 }
 
-Result<OperationPtr> Manager::create(const Definition& definition, bool start) {
+Result<OperationPtr> Manager::create(const Definition& definition, bool start, const std::vector<std::string>& ssh_keys) {
+  const std::string authorized_keys = VPS_TRY(format_authorized_keys(ssh_keys));
   std::vector<std::string> warnings;
   auto prepared = VPS_TRY(prepare_definition(definition, &warnings));
   // What is wrong with it is said at once; what this host does not give is said by the operation.
@@ -167,10 +171,10 @@ Result<OperationPtr> Manager::create(const Definition& definition, bool start) {
     std::shared_lock gate(services_.template_gate);
     VPS_TRY(services_.registry.add(container, prepared.name, prepared.uuid));
   }
-  auto work = [this, container, prepared, warnings, start](Operation& operation, SlotLease& lease) -> Result<> {
+  auto work = [this, container, prepared, warnings, start, authorized_keys](Operation& operation, SlotLease& lease) -> Result<> {
     for (const auto& warning : warnings) operation.warn(warning);
     operation.allow_cancel(true);
-    if (auto made = create_vps(services_, container, prepared, operation); !made) {
+    if (auto made = create_vps(services_, container, prepared, authorized_keys, operation); !made) {
       {
         std::scoped_lock lock(container->mutex);
         container->gone = true;
@@ -217,7 +221,7 @@ Result<std::vector<std::string>> Manager::preview_start(const std::string& vps) 
   auto container = VPS_TRY(find(vps));
   VPS_TRY(check_transition(container, Transition::kStart));
   auto facts = container->snapshot();
-  auto plan = VPS_TRY(plan_start(services_, container->paths, facts.definition, facts.record.ids));
+  auto plan = VPS_TRY(plan_start(services_, container->paths, facts.definition, facts.record));
   return describe_start(services_, plan);
 }
 
@@ -331,6 +335,18 @@ Result<ChangeResult> Manager::replace(const std::string& vps, const Definition& 
   return change_vps(services_, container, wanted, ChangeMode::kBoth, dry_run);
 }
 
+Result<ChangeResult> Manager::edit(const std::string& vps, const std::string& kind, Milliseconds turn,
+                                   const std::function<Result<>(Definition&)>& change) {
+  auto container = VPS_TRY(find(vps));
+  auto lease = VPS_TRY(take_slot(services_, container, kind, turn));
+  auto facts = container->snapshot();
+  if (facts.broken) return fail(Code::kWrongState, "cannot change it: {}", facts.error);
+  Definition wanted = facts.definition;
+  VPS_TRY(change(wanted));
+  VPS_TRY(validate_definition(wanted));
+  return change_vps(services_, container, wanted, ChangeMode::kBoth, false);
+}
+
 Result<> Manager::rename(const std::string& vps, const std::string& name, Milliseconds turn) {
   auto container = VPS_TRY(find(vps));
   if (!name.empty()) VPS_TRY(validate_name(name));
@@ -342,6 +358,23 @@ Result<> Manager::rename(const std::string& vps, const std::string& name, Millis
   wanted.name = name;
   VPS_TRY(change_vps(services_, container, wanted, ChangeMode::kBoth, false));
   services_.ledger->append("vps.renamed", container->id, name.empty() ? "has no name any more" : "is now named " + name);
+  return {};
+}
+
+Result<> Manager::set_password(const std::string& vps, const std::string& user, const std::string& password, Milliseconds turn) {
+  auto container = VPS_TRY(find(vps));
+  auto lease = VPS_TRY(take_slot(services_, container, "passwd", turn));
+  auto facts = container->snapshot();
+  if (facts.broken || facts.doomed) return fail(Code::kWrongState, "cannot change it: {}", facts.error);
+  const bool up = facts.state == State::kRunning || facts.state == State::kPaused;
+  if (!up && facts.state != State::kStopped && facts.state != State::kFailed) return fail(Code::kWrongState, "it is {}", state_name(facts.state));
+  if (up && facts.status) {
+    VPS_TRY(set_password_running(facts.status->pid, facts.record.ids, user, password));
+  } else {
+    auto rootfs = storage::rootfs_plan(container->paths.disk, services_.templates.rootfs_path(facts.record.template_name), facts.definition.disk);
+    VPS_TRY(set_password_stopped(rootfs, user, password));
+  }
+  services_.ledger->append("vps.changed", container->id, fmt::format("password of {} changed", user));
   return {};
 }
 

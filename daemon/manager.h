@@ -51,7 +51,8 @@ class Manager {
 
   [[nodiscard]] Result<ContainerPtr> find(const std::string& reference) const { return services_.registry.find(reference); }
 
-  Result<OperationPtr> create(const Definition& definition, bool start);
+  // `ssh_keys`: public keys that root of the new VPS lets in, a line each.
+  Result<OperationPtr> create(const Definition& definition, bool start, const std::vector<std::string>& ssh_keys = {});
   Result<CreatePreview> preview_create(const Definition& definition);
   Result<OperationPtr> destroy(const std::string& vps, bool force, Milliseconds turn);
   Result<OperationPtr> start(const std::string& vps, StartOptions options, Milliseconds turn);
@@ -64,7 +65,13 @@ class Manager {
   Result<ChangeResult> set(const std::string& vps, const std::vector<std::string>& assignments, ChangeMode mode, bool dry_run,
                            Milliseconds turn);
   Result<ChangeResult> replace(const std::string& vps, const Definition& definition, bool dry_run, Milliseconds turn);
+  // Any other change of the definition, in force and saved: `change` alters a copy.
+  Result<ChangeResult> edit(const std::string& vps, const std::string& kind, Milliseconds turn,
+                            const std::function<Result<>(Definition&)>& change);
   Result<> rename(const std::string& vps, const std::string& name, Milliseconds turn);
+
+  // Of a user inside, whether it runs or not.
+  Result<> set_password(const std::string& vps, const std::string& user, const std::string& password, Milliseconds turn);
 
   Result<Session> exec(const std::string& vps, const supervisor::PrepareExec& request);
   Result<Session> console(const std::string& vps, bool readonly);

@@ -261,9 +261,18 @@ bool Monitor::take_restart(const ContainerPtr& container, std::uint64_t ticket) 
   return true;
 }
 
+Result<> detach_network(Services& services, const VpsPaths& paths) {
+  std::optional<net::VpsPlan> recorded;
+  constexpr std::size_t kMaxPlan = 1u << 20;
+  if (auto text = read_file(paths.plan, kMaxPlan))
+    if (auto plan = supervisor::parse_plan(*text)) recorded = std::move(plan->network);
+  return services.networks->detach(paths.id, recorded);
+}
+
 Result<> tear_down(Services& services, const ContainerPtr& container) {
   const auto& paths = container->paths;
   VPS_TRY(cgroups::Group::remove(services.host, paths.cgroup_parent));
+  VPS_TRY_CTX("network", detach_network(services, paths));
   for (const auto* file : {&paths.bundle_config, &paths.plan, &paths.supervisor_socket}) VPS_TRY(remove_file(*file));
   VPS_TRY(remove_file(paths.run_dir + "/active.yaml"));
   VPS_TRY(remove_file(paths.run_dir + "/limits.json"));

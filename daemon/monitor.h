@@ -56,7 +56,10 @@ class Monitor {
   StartAgain start_again_;
 };
 
-// Removes by name what a run leaves: cgroups, files of the run directory (state.json stays). Idempotent. The caller holds the slot.
+// The host's part of its network, by the plan of its last run; already gone is success.
+Result<> detach_network(Services& services, const VpsPaths& paths);
+
+// Removes by name what a run leaves: cgroups, its network, files of the run directory (state.json stays). Idempotent. The caller holds the slot.
 Result<> tear_down(Services& services, const ContainerPtr& container);
 
 // The marker that this VPS is meant to run, in its run directory: kept over a restart of vpsd.

@@ -58,6 +58,7 @@ RecoveryReport Reconciler::recover() {
   }
   sweep_run_directories();
   sweep_cgroups();
+  services_.networks->settle([this](const std::string& id) { return services_.registry.find(id).has_value(); });
   return report_;
 }
 
@@ -211,7 +212,10 @@ void Reconciler::adopt(const ContainerPtr& container, supervisor::Client client)
     if (active)
       if (auto parsed = parse_definition(*active, "active.yaml")) facts.active = *parsed;
     if (!facts.active) facts.active = facts.definition;
-    if (auto plan = read_plan(container->paths)) facts.init_kind = plan->init_kind;
+    if (auto plan = read_plan(container->paths)) {
+      facts.init_kind = plan->init_kind;
+      services_.networks->adopt(plan->network);
+    }
   }
   services_.ledger->append("vps.adopted", container->id, fmt::format("found {}", state_name(container->state())));
   report_.adopted.push_back(container->id);
@@ -285,6 +289,7 @@ void Reconciler::sweep_run_directories() {
       continue;
     }
     warn(name, "remove its cgroups", cgroups::Group::remove(services_.host, paths.cgroup_parent));
+    warn(name, "remove its network", detach_network(services_, paths));
     warn(name, "remove its run directory", remove_tree(paths.run_dir));
     report_.finished.push_back(name);
   }

@@ -17,7 +17,16 @@ void Sampler::schedule() {
   });
 }
 
+// Of all VPSes at once: a few dumps.
+void Sampler::refresh_traffic() {
+  if (!services_.networks->in_use()) return;
+  auto samples = services_.networks->host().traffic();
+  auto added = samples ? services_.traffic->add(*samples, false) : Result<>(std::unexpected(samples.error()));
+  if (!added) log::debug("traffic: {}", added.error().to_string());
+}
+
 void Sampler::sample_all() {
+  refresh_traffic();
   for (const auto& container : services_.registry.list()) {
     if (services_.shutdown.stop_requested()) break;
     if (!is_running(container->state())) continue;
@@ -30,7 +39,8 @@ Result<Sample> Sampler::sample(const ContainerPtr& container) {
   if (!is_running(container->state()))
     return fail(Code::kWrongState, "vps {} is {}", container->id, state_name(container->state()));
   auto group = VPS_TRY(cgroups::Group::open(services_.host, container->paths.cgroup_payload));
-  Sample taken{std::chrono::system_clock::now(), VPS_TRY(group.stats())};
+  Sample taken{.time = std::chrono::system_clock::now(), .stats = VPS_TRY(group.stats()), .network = {}};
+  if (auto totals = services_.traffic->totals(container->id)) taken.network = *totals;
   std::scoped_lock lock(container->mutex);
   container->facts.sample = taken;
   return taken;

@@ -18,12 +18,15 @@ class Sampler {
 
   // From now on every `config.stats_interval`.
   void start();
+  // The traffic counters of all VPSes, now.
+  void refresh_traffic();
   // Reads now and remembers; kWrongState when it does not run.
   Result<Sample> sample(const ContainerPtr& container);
 
  private:
   void schedule();
   void sample_all();
+  void sample_traffic();
 
   Services& services_;
   std::atomic<bool> busy_ = false;

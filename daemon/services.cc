@@ -3,6 +3,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "base/files.h"
@@ -35,10 +36,11 @@ HostFacts gather_facts(const Roots& roots) {
 
 }  // namespace
 
-Result<std::unique_ptr<Services>> open_services(const Config& config, cgroups::Host host) {
+Result<std::unique_ptr<Services>> open_services(const Config& config, cgroups::Host host, std::unique_ptr<NetworkHost> network_host) {
   auto services = std::make_unique<Services>(config, std::move(host));
   const Roots& roots = config.roots;
-  for (const auto& directory : {roots.state, roots.state + "/containers", roots.state + "/templates", roots.run,
+  for (const auto& directory : {roots.state, roots.state + "/containers", roots.state + "/templates", roots.state + "/networks",
+                                roots.run, roots.run + "/net",
                                 roots.run + "/containers"})
     VPS_TRY(make_dirs(directory));
   auto executable = open_path(config.supervisor, O_RDONLY);
@@ -50,9 +52,34 @@ Result<std::unique_ptr<Services>> open_services(const Config& config, cgroups::H
   services->ledger = Ledger::open(roots.state + "/ledger.db", roots.state + "/quarantine", config.events, &aside);
   if (!aside.empty())
     services->ledger->append("vps.quarantined", "", fmt::format("the ledger was damaged; set aside as {}", aside));
+  services->networks = std::make_unique<Networks>(services->config, *services->ledger, std::move(network_host));
+  VPS_TRY_CTX("networks", services->networks->load());
+  services->traffic = std::make_unique<Traffic>(roots.state + "/ledger.db", [all = services.get()](const std::string& vps) {
+    auto container = all->registry.find(vps);
+    return container ? (*container)->snapshot().record.uuid : std::string();
+  });
+  services->networks->on_last_readings([traffic = services->traffic.get()](const Networks::Samples& samples) {
+    if (auto done = traffic->add(samples, true); !done) log::error("traffic: {}", done.error().to_string());
+  });
+  (void)services->traffic->flush();  // opens the file now; what is wrong with it the ledger has said
+  auto classes = load_traffic_classes(roots.config + "/traffic-classes.yaml");
+  if (!classes) return std::unexpected(std::move(classes).error());
+  services->networks->set_classes(*std::move(classes));
   services->workers = std::make_unique<Workers>(kMaxThreads);
   services->loop = VPS_TRY(LoopThread::start());
   return services;
+}
+
+std::vector<std::string> network_users(const Services& services, const std::string& name) {
+  std::vector<std::string> users;
+  auto names = [&](const Definition& definition) {
+    return std::ranges::any_of(definition.network.interfaces, [&](const Interface& each) { return each.network == name; });
+  };
+  for (const auto& container : services.registry.list()) {
+    auto facts = container->snapshot();
+    if (names(facts.definition) || (facts.active && names(*facts.active))) users.push_back(container->id);
+  }
+  return users;
 }
 
 std::vector<std::string> template_users(const Services& services, const std::string& name) {

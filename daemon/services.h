@@ -13,6 +13,8 @@
 #include "daemon/idmap_pool.h"
 #include "daemon/ledger.h"
 #include "daemon/loop_thread.h"
+#include "daemon/networks/networks.h"
+#include "daemon/networks/traffic.h"
 #include "daemon/operations.h"
 #include "daemon/registry.h"
 #include "daemon/workers.h"
@@ -38,6 +40,8 @@ struct Services {
   // Held shared while a VPS takes a template into use, exclusively while one is removed.
   std::shared_mutex template_gate;
   std::unique_ptr<Ledger> ledger;
+  std::unique_ptr<Networks> networks;
+  std::unique_ptr<Traffic> traffic;
   Operations operations;
   IdmapPool idmap;
   Registry registry;
@@ -47,9 +51,11 @@ struct Services {
 };
 
 // Opens what has to be opened: directories, the ledger, the supervisor's program, the loop thread.
-Result<std::unique_ptr<Services>> open_services(const Config& config, cgroups::Host host);
+Result<std::unique_ptr<Services>> open_services(const Config& config, cgroups::Host host, std::unique_ptr<NetworkHost> network_host);
 
 // Ids of the VPSes that use template `name`.
+// Ids of the VPSes whose definitions, saved or in force, name network `name`.
+std::vector<std::string> network_users(const Services& services, const std::string& name);
 std::vector<std::string> template_users(const Services& services, const std::string& name);
 
 }  // namespace vps::daemon

@@ -19,6 +19,49 @@ constexpr mode_t kPrivate = 0700;
 // From the spawn until init runs: mounts and limits, no boot. Beyond it something hangs.
 constexpr milliseconds kStartTime{60'000};
 
+// Servers that only the host itself can reach are nothing for a VPS.
+std::vector<std::string> host_nameservers() {
+  constexpr std::size_t kMaxFile = 64u << 10;
+  std::vector<std::string> servers;
+  // systemd-resolved keeps the real ones apart from the stub that stands in /etc.
+  for (const char* path : {"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"}) {
+    auto text = read_file(path, kMaxFile);
+    if (!text || !servers.empty()) continue;
+    for (std::size_t at = 0; at < text->size();) {
+      auto end = std::min(text->find('\n', at), text->size());
+      std::string_view line = std::string_view(*text).substr(at, end - at);
+      at = end + 1;
+      constexpr std::string_view kKey = "nameserver ";
+      if (!line.starts_with(kKey)) continue;
+      line.remove_prefix(std::min(line.find_first_not_of(" \t", kKey.size()), line.size()));
+      auto address = parse_ip(line.substr(0, line.find_first_of(" \t#;")));
+      if (!address || (address->family == Family::kV4 && address->bytes[0] == 127) || format_ip(*address) == "::1") continue;
+      servers.push_back(format_ip(*address));
+    }
+  }
+  return servers;
+}
+
+GuestNames guest_names(const Definition& definition) {
+  GuestNames names;
+  const auto& network = definition.network;
+  names.configure = network.configure && !network.none;
+  names.hostname = definition.hostname.empty() ? definition.id : definition.hostname;
+  names.search = network.search;
+  auto add = [&](const std::string& server) {
+    if (std::ranges::find(names.nameservers, server) == names.nameservers.end()) names.nameservers.push_back(server);
+  };
+  const std::vector<std::string> inherit = {"inherit"};
+  for (const auto& server : network.nameservers.empty() ? inherit : network.nameservers) {
+    if (server != "inherit") {
+      add(server);
+      continue;
+    }
+    for (const auto& each : host_nameservers()) add(each);
+  }
+  return names;
+}
+
 Result<> write_run_files(const VpsPaths& paths, const StartPlan& plan) {
   VPS_TRY(write_file_atomic(paths.bundle_config, oci::format_spec(plan.compiled.spec), 0600));
   VPS_TRY(write_file_atomic(paths.plan, supervisor::format_plan(plan.plan), 0600));
@@ -57,8 +100,9 @@ Result<> wait_running(Services& services, const ContainerPtr& container) {
 
 }  // namespace
 
-Result<StartPlan> plan_start(Services& services, const VpsPaths& paths, const Definition& definition, IdRange ids) {
+Result<StartPlan> plan_start(Services& services, const VpsPaths& paths, const Definition& definition, const Record& record) {
   StartPlan start;
+  const IdRange ids = record.ids;
   start.definition = definition;
   auto use = VPS_TRY(check_template(services, definition, paths.disk));
   start.init_path = use.init.path;
@@ -78,12 +122,17 @@ Result<StartPlan> plan_start(Services& services, const VpsPaths& paths, const De
   plan.host_dir = paths.host_dir;
   plan.config = paths.bundle_config;
   plan.seccomp_cache = services.config.roots.state + "/cache/seccomp";
+  plan.network = VPS_TRY(services.networks->preview(definition, record.uuid));
+  plan.link_owner = services.config.network_links;
+  plan.network_records = services.config.roots.run + "/net";
+  plan.guest = guest_names(definition);
   plan.etc_files = {"/etc/hostname=" + (definition.hostname.empty() ? definition.id : definition.hostname) + "\n"};
 
   start.warnings = start.compiled.warnings;
   if (start.compiled.spec.linux_ && start.compiled.spec.linux_->resources)
     for (auto& warning : enforcement_warnings(cgroups::Group::explain(services.host, *start.compiled.spec.linux_->resources)))
       start.warnings.push_back(std::move(warning));
+  for (auto& warning : VPS_TRY(services.networks->warnings(definition))) start.warnings.push_back(std::move(warning));
   if (auto reason = storage::explain_disk(definition.disk); !reason.empty())
     start.warnings.push_back(fmt::format("disk.size is not enforced: {}", reason));
   return start;
@@ -92,7 +141,7 @@ Result<StartPlan> plan_start(Services& services, const VpsPaths& paths, const De
 Result<> start_vps(Services& services, Monitor& monitor, const ContainerPtr& container, Operation& operation) {
   const auto& paths = container->paths;
   Definition definition;
-  IdRange ids;
+  Record record;
   {
     std::scoped_lock lock(container->mutex);
     auto& facts = container->facts;
@@ -104,7 +153,7 @@ Result<> start_vps(Services& services, Monitor& monitor, const ContainerPtr& con
     ++container->run;
     container->run_began = std::chrono::steady_clock::now();
     definition = facts.definition;
-    ids = facts.record.ids;
+    record = facts.record;
   }
   container->changed.notify_all();
   UndoStack undo;
@@ -117,7 +166,10 @@ Result<> start_vps(Services& services, Monitor& monitor, const ContainerPtr& con
   auto begun = [&]() -> Result<> {
     VPS_TRY(step("daemon.start.check"));
     operation.progress("plan", 5);
-    auto start = VPS_TRY(plan_start(services, paths, definition, ids));
+    std::vector<std::string> said;
+    VPS_TRY(services.networks->reserve(definition, &said));
+    for (const auto& warning : said) operation.warn(warning);
+    auto start = VPS_TRY(plan_start(services, paths, definition, record));
     for (const auto& warning : start.warnings) operation.warn(warning);
     VPS_TRY(step("daemon.start.compile"));
     // What an earlier run may have left (sub-cgroups of its systemd, for one) must not meet this one.
@@ -143,6 +195,8 @@ Result<> start_vps(Services& services, Monitor& monitor, const ContainerPtr& con
     }
 
     operation.progress("launch", 40);
+    VPS_TRY_CTX("network", services.networks->attach(start.plan.network));
+    VPS_TRY(step("daemon.start.network"));
     auto client = VPS_TRY(supervisor::Client::spawn(services.supervisor.get(), paths.plan));
     spawned = true;
     monitor.attach(container, std::move(client));
@@ -208,6 +262,7 @@ std::vector<std::string> describe_start(const Services& services, const StartPla
       fmt::format("write {} and plan.json", plan.config),
       fmt::format("spawn the supervisor {} in cgroup {}", services.config.supervisor, plan.cgroup_supervisor)};
   for (auto& line : vps::describe_start(start.compiled)) steps.push_back(std::move(line));
+  for (auto& line : describe_network(plan.network)) steps.push_back(std::move(line));
   if (plan.notify_ready) steps.emplace_back("ready when its init says READY=1");
   for (const auto& warning : start.warnings)
     if (std::ranges::find(start.compiled.warnings, warning) == start.compiled.warnings.end()) steps.push_back("warning: " + warning);

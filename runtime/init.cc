@@ -181,7 +181,7 @@ bool needed(Need need, const InitContext& c) {
 bool asks_for_id_maps(const LaunchRequest& request, const InitPlan& plan) {
   // Who waits for a start by somebody else outlives its launcher, and without a cgroup nothing else leads to it: neither goes
   // further before its pid is recorded.
-  return request.start_listener >= 0 || request.group == nullptr || plan.new_user || plan.new_time_namespace || request.spec->process->oom_score_adj.has_value() ||
+  return request.start_listener >= 0 || request.group == nullptr || plan.new_user || plan.new_time_namespace || request.on_network != nullptr || request.spec->process->oom_score_adj.has_value() ||
          !request.spec->linux_->net_devices.empty() || request.spec->linux_->intel_rdt.has_value();
 }
 

@@ -13,6 +13,7 @@
 #include "base/files.h"
 #include "namespaces/mounts.h"
 #include "namespaces/process.h"
+#include "runtime/guest_files.h"
 #include "runtime/init_steps.h"
 #include "storage/copy_tree.h"
 
@@ -215,21 +216,10 @@ Result<> console(InitContext& c) {
 }
 
 Result<> etc_files(InitContext& c) {
-  for (const auto& file : c.in.request->etc_files) {
-    auto slash = file.path.rfind('/');
-    auto parent = open_in_root(c.root.get(), file.path.substr(0, slash + 1), O_PATH | O_DIRECTORY);
-    std::string name = file.path.substr(slash + 1);
-    if (!parent) continue;  // a root without that directory has no use for the file
-    struct stat st{};
-    bool there = ::fstatat(parent->get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
-    // What the tenant has put in a file's place is the tenant's: never followed, never a reason not to start.
-    if (there && S_ISDIR(st.st_mode)) continue;
-    if (there && !S_ISREG(st.st_mode) && ::unlinkat(parent->get(), name.c_str(), 0) != 0) continue;
-    int fd = ::openat(parent->get(), name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644);
-    if (fd < 0) return fail_errno(errno, "open {}", file.path);
-    UniqueFd owned(fd);
-    VPS_TRY_CTX(file.path, write_all(fd, file.content));
-  }
+  const auto& request = *c.in.request;
+  for (const auto& file : request.etc_files) VPS_TRY(write_in_root(c.root.get(), file.path, file.content, 0644));
+  if (request.network != nullptr && request.guest != nullptr)
+    VPS_TRY_CTX("its network files", write_guest_files(c.root.get(), *request.network, *request.guest));
   return {};
 }
 

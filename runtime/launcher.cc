@@ -139,6 +139,10 @@ Result<> Launcher::serve_id_maps(const InitPlan& plan) {
   }
   if (linux_.intel_rdt) VPS_TRY(enter_resctrl(kResctrlRoot, *linux_.intel_rdt, request_.id, process_.pid()));
   if (!linux_.net_devices.empty()) VPS_TRY_CTX("linux.netDevices", serve_net_devices(plan));
+  if (request_.on_network) {
+    VPS_TRY_CTX("network", request_.on_network(process_));
+    VPS_TRY(failpoint::hit("launch.network"));
+  }
   return channel_.send(SyncMessage::kIdMapDone);
 }
 

@@ -20,6 +20,7 @@
 #include "runtime/sync.h"
 #include "specs/oci/spec.h"
 #include "specs/vps/compile.h"
+#include "specs/vps/guest_network.h"
 
 namespace vps::runtime {
 
@@ -47,8 +48,12 @@ struct LaunchRequest {
   bool console_by_pty_name = false;        // stdio on a terminal is /dev/pts/N, as engines' users know it; else /dev/console, as an init wants
   std::string seccomp_cache;               // empty: compile each time
   std::vector<EtcFile> etc_files;
+  const net::VpsPlan* network = nullptr;   // its ports, and how its own files are to speak of them; both outlive the launcher
+  const GuestNames* guest = nullptr;
   // Called as soon as the process exists and before it may go on: the place to record it.
   std::function<Result<>(const PidFd&)> on_process;
+  // Called when its namespaces and id maps are there and it waits for its mounts: the place to connect its network.
+  std::function<Result<>(const PidFd&)> on_network;
   // Called with the console's pty master (process.terminal=true).
   std::function<Result<>(UniqueFd)> on_console;
 };

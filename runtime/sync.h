@@ -7,7 +7,7 @@
 //   3 clone3(INTO_CGROUP | PIDFD | NEW*)
 //                                                             v1 cgroups
 //                                   <-- kWantIdMap --         [time namespace unshared]
-//   4 id maps, time offsets
+//   4 id maps, time offsets; the network: veth pairs whose other ends are born in the child's namespace, addresses, routes
 //                                   --- kIdMapDone ->
 //                                                             become-root, cgroup-namespace, time-namespace, session ...
 //                                   <-- kWantMounts --

@@ -69,7 +69,10 @@ state_of() { "$vpsctl" list -a --columns id,state | awk -v id="$1" '$1 == id { p
 step "VPS $id"
 state=$(state_of "$id") || die "vpsctl list failed"
 if [ -z "$state" ]; then
-  "$vpsctl" create "$id" --template "$template" --hostname "vps$id" --ip none --ram 512M --cpus 1.5 || die "create failed"
+  # A host may lack what the default network needs (nftables, a bridge): vpsctl has said what, and a VPS is of use without.
+  ip=auto
+  "$vpsctl" network show default >/dev/null 2>&1 || "$vpsctl" network create default --nat || ip=none
+  "$vpsctl" create "$id" --template "$template" --hostname "vps$id" --ip "$ip" --ram 512M --cpus 1.5 || die "create failed"
   state=stopped
 fi
 case "$state" in

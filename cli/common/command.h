@@ -21,7 +21,7 @@ namespace vps::cli {
 struct Context;  // what the program hands to its commands: context.h of the API's clients, cli/oci/context.h of vpsrun
 class Arguments;
 
-enum class Completion { kNone, kFile, kDirectory, kVps, kTemplate, kOperation, kCommand };
+enum class Completion { kNone, kFile, kDirectory, kVps, kTemplate, kNetwork, kOperation, kCommand };
 
 struct OptionSpec {
   std::string_view name{};       // "timeout", without the dashes

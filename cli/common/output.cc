@@ -30,6 +30,7 @@ Result<Format> format_from_name(std::string_view name) {
   if (name == "json") return Format::kJson;
   if (name == "yaml") return Format::kYaml;
   if (name == "name") return Format::kName;
+  if (name == "csv") return Format::kCsv;
   return fail(Code::kUsage, "-o {}: expected table, json, yaml or name", name);
 }
 

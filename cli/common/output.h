@@ -13,7 +13,7 @@
 
 namespace vps::cli {
 
-enum class Format { kTable, kJson, kYaml, kName };
+enum class Format { kTable, kJson, kYaml, kName, kCsv };
 Result<Format> format_from_name(std::string_view name);
 
 enum class Colour { kNone, kRed, kGreen, kYellow, kCyan, kBold };

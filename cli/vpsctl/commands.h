@@ -5,8 +5,8 @@
 
 namespace vps::cli {
 
-extern const CommandSpec kApply, kCompletion, kConsole, kCreate, kDestroy, kDoctor, kEdit, kEnter, kEvents, kExec, kHelp, kList,
-    kLogs, kOperation, kPause, kRename, kRestart, kResume, kSet, kShow, kStart, kStats, kStop, kTemplate, kTop, kVersion,
+extern const CommandSpec kApply, kCompletion, kConsole, kCreate, kDestroy, kDoctor, kEdit, kEnter, kEvents, kExec, kFirewall, kHelp, kList,
+    kLogs, kNetwork, kOperation, kPasswd, kPause, kRename, kRestart, kResume, kSet, kShow, kStart, kStats, kStop, kTemplate, kTop, kUsage, kVersion,
     kComplete;
 
 // vpsctl itself: global options and the list of commands.

@@ -40,6 +40,7 @@ void add_known(Context& context, const std::vector<std::string>& words, Candidat
   switch (candidates.ask) {
     case Completion::kVps: path = api_path({"containers"}, {{"all", "1"}}); break;
     case Completion::kTemplate: path = api_path({"templates"}); break;
+    case Completion::kNetwork: path = api_path({"networks"}); break;
     case Completion::kOperation: path = api_path({"operations"}); break;
     case Completion::kCommand:
       for (const auto* command : context.program.commands)
@@ -56,6 +57,8 @@ void add_known(Context& context, const std::vector<std::string>& words, Candidat
     add(*list, "name", "state");
   } else if (candidates.ask == Completion::kTemplate) {
     add(*list, "name", "distribution");
+  } else if (candidates.ask == Completion::kNetwork) {
+    add(*list, "name", "mode");
   } else {
     add(*list, "id", "kind");
   }

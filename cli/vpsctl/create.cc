@@ -15,6 +15,7 @@ constexpr OptionSpec kOptions[] = {
     {.name = "name", .value = "NAME", .help = "a second, unique name"},
     {.name = "hostname", .value = "NAME", .help = "its host name; default: the id"},
     {.name = "ip", .value = "auto|none|ADDR[/LEN]", .help = "an address of its eth0; none: loopback only", .repeated = true},
+    {.name = "ssh-key", .value = "FILE", .help = "public keys that may log in as root; - is standard input", .repeated = true, .completes = Completion::kFile},
     {.name = "ram", .value = "SIZE", .help = "memory limit, like 512M or 2G"},
     {.name = "swap", .value = "SIZE", .help = "swap beyond the memory; 0 forbids it"},
     {.name = "cpus", .value = "N", .help = "CPU limit, like 1.5"},
@@ -60,6 +61,26 @@ Result<Value> assignments(const Arguments& arguments) {
   return set;
 }
 
+// Every line that is no comment; what a key must look like is vpsd's affair.
+Result<Value> ssh_keys(const std::vector<std::string>& files) {
+  Value keys = Value::array();
+  for (const auto& file : files) {
+    auto source = VPS_TRY_CTX("--ssh-key", read_source(file));
+    std::size_t found = 0;
+    for (std::string_view rest = source.text; !rest.empty();) {
+      auto end = std::min(rest.find('\n'), rest.size());
+      auto line = rest.substr(0, end);
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+      while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
+      if (line.empty() || line.front() == '#') continue;
+      keys.push(std::string(line));
+      ++found;
+    }
+    if (found == 0) return fail(Code::kUsage, "--ssh-key {}: there is no key in it", file);
+  }
+  return keys;
+}
+
 Result<Value> request_body(const std::string& id, const Arguments& arguments) {
   Value body = Value::object();
   const auto* file = arguments.value("file");
@@ -77,6 +98,7 @@ Result<Value> request_body(const std::string& id, const Arguments& arguments) {
   }
   auto set = VPS_TRY(assignments(arguments));
   if (!set.items().empty()) body.set("set", std::move(set));
+  if (!arguments.values("ssh-key").empty()) body.set("sshKeys", VPS_TRY(ssh_keys(arguments.values("ssh-key"))));
   if (arguments.flag("start")) body.set("start", true);
   if (arguments.flag("dry-run")) body.set("dryRun", true);
   return body;

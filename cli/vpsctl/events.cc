@@ -59,6 +59,7 @@ void print(Output& output, const Value& event) {
     case Format::kJson: output.write_raw(format_json(event, 0) + "\n"); break;
     case Format::kYaml: output.write_raw("---\n" + format_yaml(event)); break;
     case Format::kName: output.write_raw(visible(event.get("type").string()) + "\n"); break;
+    case Format::kCsv:  // refused before
     case Format::kTable: {
       const auto& vps = event.get("vps").string();
       output.write_raw(fmt::format("{:>6}  {}  {:<18} {:<10} {}\n", event.get("seq").text(), visible(short_time(event.get("time").string())),

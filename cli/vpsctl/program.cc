@@ -13,7 +13,7 @@ namespace {
 constexpr std::string_view kDefaultSocket = "/run/vps/vpsd.sock";
 
 constexpr OptionSpec kOptions[] = {
-    {.name = "output", .letter = 'o', .value = "FORMAT", .help = "table (the default), json, yaml or name", .choices = "table json yaml name"},
+    {.name = "output", .letter = 'o', .value = "FORMAT", .help = "table (the default), json, yaml or name; of usage also csv", .choices = "table json yaml name csv"},
     {.name = "quiet", .letter = 'q', .help = "no result lines, notes, warnings and progress; errors stay"},
     {.name = "verbose", .letter = 'v', .help = "show the requests to vpsd on standard error"},
     {.name = "socket", .value = "PATH", .help = "the socket of vpsd, instead of $VPS_SOCKET or /run/vps/vpsd.sock", .completes = Completion::kFile},
@@ -23,7 +23,7 @@ constexpr OptionSpec kOptions[] = {
 constexpr const CommandSpec* kCommands[] = {
     &kCreate,  &kStart,   &kStop,  &kRestart, &kPause,    &kResume,  &kDestroy, &kEnter,  &kExec,
     &kConsole, &kLogs,    &kList,  &kShow,    &kSet,      &kEdit,    &kApply,   &kRename, &kEvents,
-    &kStats,   &kTop,     &kTemplate, &kOperation, &kDoctor, &kVersion, &kCompletion, &kHelp, &kComplete,
+    &kStats,   &kTop,     &kUsage,     &kFirewall, &kPasswd, &kTemplate, &kNetwork, &kOperation, &kDoctor, &kVersion, &kCompletion, &kHelp, &kComplete,
 };
 
 constexpr ExampleSpec kExamples[] = {
@@ -72,7 +72,9 @@ int usage_error(Output& output, const Arguments& so_far, const Error& error) {
 
 int run_command(Context& context, const Arguments& arguments) {
   const CommandSpec& command = arguments.command();
-  auto result = command.run(context, arguments);
+  auto result = context.output.format() == Format::kCsv && &command != &kUsage
+                    ? Result<int>(fail(Code::kUsage, "-o csv: only usage prints that"))
+                    : command.run(context, arguments);
   if (result) return finish(context.output, *result);
   context.output.end_progress();
   if (is_interrupt(result.error())) {

@@ -88,6 +88,20 @@ void show_status(Page& page, const Value& vps) {
   page.line("rootfs", status.get("rootfs").text());
 }
 
+void show_interfaces(Page& page, const Value& interfaces, const Output& output) {
+  if (interfaces.items().empty()) return;
+  page.heading("Network");
+  Table table({{"INTERFACE"}, {"NETWORK"}, {"ADDRESSES"}, {"MAC"}, {"HOST END"}, {"GUARDS"}});
+  for (const auto& each : interfaces.items())
+    table.add({{each.get("name").text()},
+               {fmt::format("{} ({})", each.get("network").text(), each.get("mode").text())},
+               {joined(each.get("addresses"), " ")},
+               {each.get("mac").text()},
+               {each.get("hostLink").text()},
+               {joined(each.get("guards"), " ")}});
+  page.block(table.render(output));
+}
+
 void show_usage(Page& page, const Value& usage) {
   if (!usage.is_object()) return;
   page.heading("Usage");
@@ -141,6 +155,7 @@ std::string render_show(const Value& vps, const Output& output) {
   auto limits = render_limits(vps.get("limits"), output);
   page.heading("Limits");
   page.block(limits.empty() ? "none are set" : limits);
+  show_interfaces(page, vps.get("interfaces"), output);
   show_usage(page, vps.get("usage"));
   show_security(page, vps.get("security"));
   return page.take();

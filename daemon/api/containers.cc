@@ -23,12 +23,27 @@ Result<Definition> definition_of(const Body& body) {
 
 json definition_json(const Definition& definition) { return json::parse(format_definition_json(definition), nullptr, false); }
 
+// As it runs, or as the next start would make it.
+Result<net::VpsPlan> plan_of(Services& services, const ContainerFacts& facts, const Container& container) {
+  if (auto running = services.networks->running(container.id)) return *running;
+  if (facts.broken) return net::VpsPlan{};
+  return services.networks->preview(facts.definition, facts.record.uuid);
+}
+
 Result<json> full_description(const Call& call, const ContainerPtr& container) {
   auto& services = call.context.manager.services();
   auto facts = container->snapshot();
   json usage = nullptr;
+  call.context.sampler.refresh_traffic();
   if (auto sample = call.context.sampler.sample(container)) usage = describe_sample(container->id, *sample);
   if (usage.is_null()) usage = json::object();
+  if (auto drops = services.networks->running(container->id) ? services.networks->host().drops() : std::vector<netns::DropCounter>{}) {
+    json dropped = json::array();
+    for (const auto& drop : *drops)
+      if (drop.id == container->id)
+        dropped.push_back({{"kind", netns::drop_kind_name(drop.kind)}, {"link", drop.link}, {"packets", drop.packets}, {"bytes", drop.bytes}});
+    usage["dropped"] = dropped;
+  }
   if (auto disk = storage::disk_usage(container->paths.disk))
     usage["disk"] = {{"bytes", disk->bytes}, {"entries", disk->entries}};
 
@@ -45,6 +60,12 @@ Result<json> full_description(const Call& call, const ContainerPtr& container) {
                       {"file", ""},
                       {"reason", reason}});
   }
+  json interfaces = json::array();
+  if (auto plan = plan_of(services, facts, *container); plan && !plan->ports.empty()) {
+    interfaces = describe_interfaces(*plan);
+    if (auto reports = services.networks->limits(*plan))
+      for (const auto& report : *reports) limits.push_back(describe_limit(report));
+  }
   json security = nullptr;
   if (!facts.broken) {
     auto compiled = compile_definition(services, container->paths, active, facts.record.ids,
@@ -54,6 +75,7 @@ Result<json> full_description(const Call& call, const ContainerPtr& container) {
   return json{{"definition", definition_json(facts.definition)},
               {"status", describe_status(*container, facts)},
               {"limits", limits},
+              {"interfaces", interfaces},
               {"usage", usage},
               {"security", security},
               {"init", {{"kind", facts.init_kind}, {"path", facts.init_path}}}};
@@ -64,13 +86,15 @@ Result<json> full_description(const Call& call, const ContainerPtr& container) {
 Result<Reply> list_containers(const Call& call) {
   const bool all = VPS_TRY(query_flag(call.request, "all"));
   json list = json::array();
-  for (const auto& container : call.context.manager.services().registry.list()) {
+  auto& services = call.context.manager.services();
+  auto leases = services.networks->leases().by_vps();
+  for (const auto& container : services.registry.list()) {
     auto facts = container->snapshot();
     if (!all && (facts.state == State::kStopped || facts.state == State::kFailed)) continue;
     // One that has been started since the last round of samples.
     if (is_running(facts.state) && !facts.sample)
       if (auto sample = call.context.sampler.sample(container)) facts.sample = *sample;
-    list.push_back(describe_summary(*container, facts));
+    list.push_back(describe_summary(*container, facts, leases ? (*leases)[container->id] : std::vector<Lease>{}));
   }
   return Reply{.body = dump(list)};
 }
@@ -81,6 +105,7 @@ Result<Reply> create_container(const Call& call) {
   auto assignments = VPS_TRY(body.strings("set"));
   for (const auto& assignment : assignments) VPS_TRY(set_key(definition, assignment));
   const bool start = VPS_TRY(body.flag("start"));
+  auto ssh_keys = VPS_TRY(body.strings("sshKeys"));
   if (VPS_TRY(body.flag("dryRun"))) {
     auto preview = VPS_TRY(call.context.manager.preview_create(definition));
     return Reply{.body = dump({{"definition", definition_json(preview.definition)},
@@ -88,7 +113,7 @@ Result<Reply> create_container(const Call& call) {
                                {"limits", describe_limits(preview.limits)},
                                {"warnings", preview.warnings}})};
   }
-  auto operation = VPS_TRY(call.context.manager.create(definition, start));
+  auto operation = VPS_TRY(call.context.manager.create(definition, start, ssh_keys));
   return operation_reply(call, operation);
 }
 
@@ -135,16 +160,19 @@ Result<Reply> rename_container(const Call& call) {
   auto turn = VPS_TRY(query_wait(call.request, "wait"));
   auto container = VPS_TRY(call.context.manager.find(call.param("vps")));
   VPS_TRY(call.context.manager.rename(container->id, *name, turn));
-  return Reply{.body = dump(describe_summary(*container, container->snapshot()))};
+  auto leases = call.context.manager.services().networks->leases().of_vps(container->id);
+  return Reply{.body = dump(describe_summary(*container, container->snapshot(), leases.value_or(std::vector<Lease>{})))};
 }
 
 Result<Reply> container_stats(const Call& call) {
   auto container = VPS_TRY(call.context.manager.find(call.param("vps")));
+  call.context.sampler.refresh_traffic();
   auto sample = VPS_TRY(call.context.sampler.sample(container));
   return Reply{.body = dump(describe_sample(container->id, sample))};
 }
 
 Result<Reply> all_stats(const Call& call) {
+  call.context.sampler.refresh_traffic();
   json list = json::array();
   for (const auto& container : call.context.manager.services().registry.list())
     if (is_running(container->state()))

@@ -20,14 +20,6 @@ double uptime_of(const ContainerFacts& facts) {
 
 int pid_of(const ContainerFacts& facts) { return is_running(facts.state) && facts.status ? facts.status->pid : 0; }
 
-json addresses_of(const Definition& definition) {
-  json addresses = json::array();
-  for (const auto& each : definition.network.interfaces)
-    for (const auto& address : each.addresses)
-      if (address != "auto") addresses.push_back(address);
-  return addresses;
-}
-
 json pressure(const cgroups::Pressure& value) {
   if (!value.known) return nullptr;
   return {{"someAvg10", value.some_avg10},
@@ -56,7 +48,9 @@ json describe_operation(const OperationView& view) {
           {"warnings", view.warnings}};
 }
 
-json describe_summary(const Container& container, const ContainerFacts& facts) {
+json describe_summary(const Container& container, const ContainerFacts& facts, const std::vector<Lease>& leases) {
+  json addresses = json::array();
+  for (const auto& lease : leases) addresses.push_back(format_ip(lease.address.address));
   const auto& definition = facts.definition;
   return {{"id", container.id},
           {"name", definition.name},
@@ -65,7 +59,7 @@ json describe_summary(const Container& container, const ContainerFacts& facts) {
           {"pid", pid_of(facts)},
           {"hostname", definition.hostname.empty() ? container.id : definition.hostname},
           {"template", definition.template_name},
-          {"addresses", addresses_of(definition)},
+          {"addresses", addresses},
           {"uptime", uptime_of(facts)},
           {"onboot", definition.onboot},
           {"bootOrder", definition.boot_order},
@@ -168,7 +162,11 @@ json describe_sample(const std::string& id, const Sample& sample) {
             {"writeOps", s.io.write_ops}}},
           {"pressure",
            {{"cpu", pressure(s.cpu_pressure)}, {"memory", pressure(s.memory_pressure)}, {"io", pressure(s.io_pressure)}}},
-          {"network", {{"rxBytes", 0}, {"txBytes", 0}}}};
+          {"network",
+           {{"rxBytes", sample.network.in_bytes},
+            {"txBytes", sample.network.out_bytes},
+            {"rxPackets", sample.network.in_packets},
+            {"txPackets", sample.network.out_packets}}}};
 }
 
 json describe_event(const Event& event) {
@@ -204,6 +202,56 @@ json describe_limits(const std::vector<std::string>& limits) {
   for (const auto& limit : limits)
     if (auto parsed = parse_enforcement(limit)) known.push_back(std::move(*parsed));
   return describe_limits(known);
+}
+
+json describe_network(const Network& network, const std::vector<std::string>& users, const std::vector<Lease>& leases) {
+  json addresses = json::array();
+  for (const auto& lease : leases)
+    addresses.push_back({{"address", format_prefix(lease.address)}, {"vps", lease.vps}, {"interface", lease.interface}, {"fixed", lease.fixed}});
+  auto described = json::parse(format_network_json(network), nullptr, false);
+  for (const char* key : {"subnets", "gateways", "uplinks"})
+    if (!described.contains(key)) described[key] = json::array();
+  described["nat"] = network.nat;
+  described["isolated"] = network.isolated;
+  described["probe"] = probe_policy_name(network.probe);
+  if (network.gateways.empty())
+    for (auto family : {Family::kV4, Family::kV6})
+      if (auto gateway = network_gateway(network, family)) described["gateways"].push_back(format_ip(*gateway));
+  described["usedBy"] = users;
+  described["addresses"] = addresses;
+  return described;
+}
+
+json describe_limit(const netns::LimitReport& limit) {
+  const bool packets = limit.limit == "packetRate";
+  return {{"limit", fmt::format("network.{}.{}", limit.port, limit.limit)},
+          {"value", packets ? fmt::format("{} packets/s", limit.value) : format_bit_rate(BitRate{limit.value})},
+          {"state", limit.enforced ? "enforced" : "unavailable"},
+          {"file", limit.enforced ? limit.by : ""},
+          {"reason", limit.enforced ? "" : limit.by}};
+}
+
+json describe_interfaces(const net::VpsPlan& plan) {
+  json list = json::array();
+  for (const auto& port : plan.ports) {
+    json addresses = json::array(), routes = json::array(), guards = json::array();
+    for (const auto& address : port.addresses) addresses.push_back(format_prefix(address));
+    for (const auto& route : port.routes)
+      routes.push_back({{"to", route.destination.length == 0 ? "default" : format_prefix(route.destination)},
+                        {"via", route.via ? json(format_ip(*route.via)) : json()}});
+    if (netns::covered(port.mode))
+      for (const auto& [on, name] : {std::pair(port.guard.mac, "mac"), {port.guard.ip, "ip"}, {port.guard.arp, "arp"}, {port.guard.router, "router"}})
+        if (on) guards.push_back(name);
+    list.push_back({{"name", port.guest_link},
+                    {"network", port.network},
+                    {"mode", mode_name(port.mode)},
+                    {"mac", format_mac(port.mac)},
+                    {"hostLink", port.host_link},
+                    {"addresses", addresses},
+                    {"routes", routes},
+                    {"guards", guards}});
+  }
+  return list;
 }
 
 json describe_changes(const ChangeResult& result) {

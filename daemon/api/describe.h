@@ -18,7 +18,7 @@ using nlohmann::json;
 std::string dump(const json& value);  // bytes that are not UTF-8 are replaced
 json describe_error(const Error& error);
 json describe_operation(const OperationView& view);
-json describe_summary(const Container& container, const ContainerFacts& facts);
+json describe_summary(const Container& container, const ContainerFacts& facts, const std::vector<Lease>& leases);
 json describe_status(const Container& container, const ContainerFacts& facts);
 json describe_security(const ContainerFacts& facts, const Compiled& compiled);
 json describe_sample(const std::string& id, const Sample& sample);
@@ -26,6 +26,9 @@ json describe_event(const Event& event);
 json describe_template(const storage::Template& info, const std::vector<std::string>& used_by);
 json describe_limits(const std::vector<cgroups::Enforcement>& limits);
 json describe_limits(const std::vector<std::string>& limits);  // JSON objects as text, as a supervisor reports them
+json describe_limit(const netns::LimitReport& limit);
+json describe_interfaces(const net::VpsPlan& plan);
+json describe_network(const Network& network, const std::vector<std::string>& users, const std::vector<Lease>& leases);
 json describe_changes(const ChangeResult& result);
 
 }  // namespace vps::daemon::api

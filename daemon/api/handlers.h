@@ -14,6 +14,7 @@ Result<Reply> replace_container(const Call& call);
 Result<Reply> rename_container(const Call& call);
 Result<Reply> container_stats(const Call& call);
 Result<Reply> all_stats(const Call& call);
+Result<Reply> show_usage(const Call& call);  // usage.cc
 // actions.cc
 Result<Reply> destroy_container(const Call& call);
 Result<Reply> start_container(const Call& call);
@@ -29,6 +30,17 @@ Result<Reply> container_log(const Call& call);
 Result<Reply> list_operations(const Call& call);
 Result<Reply> show_operation(const Call& call);
 Result<Reply> cancel_operation(const Call& call);
+// networks.cc
+Result<Reply> list_networks(const Call& call);
+Result<Reply> create_network(const Call& call);
+Result<Reply> show_network(const Call& call);
+Result<Reply> change_network(const Call& call);
+Result<Reply> delete_network(const Call& call);
+// firewall.cc
+Result<Reply> show_firewall(const Call& call);
+Result<Reply> change_firewall(const Call& call);
+Result<Reply> delete_firewall_entry(const Call& call);
+Result<Reply> set_password(const Call& call);
 // templates.cc
 Result<Reply> list_templates(const Call& call);
 Result<Reply> show_template(const Call& call);

@@ -49,7 +49,7 @@ std::span<const Route> routes() {
       {kDelete, "/v1/operations/{op}", "cancelOperation", {}, {}, cancel_operation},
 
       {kGet, "/v1/containers", "listContainers", {"all"}, {}, list_containers},
-      {kPost, "/v1/containers", "createContainer", {"wait"}, {"definition", "yaml", "file", "set", "start", "dryRun"},
+      {kPost, "/v1/containers", "createContainer", {"wait"}, {"definition", "yaml", "file", "set", "start", "dryRun", "sshKeys"},
        create_container},
       {kGet, "/v1/containers/{vps}", "showContainer", {"format"}, {}, show_container},
       {kPatch, "/v1/containers/{vps}", "changeContainer", {"wait"}, {"set", "mode", "dryRun"}, change_container},
@@ -64,14 +64,25 @@ std::span<const Route> routes() {
       {kPost, "/v1/containers/{vps}/exec", "execInContainer", {},
        {"argv", "env", "cwd", "user", "tty", "detach", "login"}, exec_in_container},
       {kPost, "/v1/containers/{vps}/console", "openConsole", {}, {"readonly"}, console_of_container},
+      {kGet, "/v1/containers/{vps}/firewall", "showFirewall", {}, {}, show_firewall},
+      {kPost, "/v1/containers/{vps}/firewall", "changeFirewall", {"wait"}, {"rule", "forward", "in", "out"}, change_firewall},
+      {kDelete, "/v1/containers/{vps}/firewall/{number}", "deleteFirewallEntry", {"wait"}, {}, delete_firewall_entry},
+      {kPost, "/v1/containers/{vps}/password", "setPassword", {"wait"}, {"user", "password"}, set_password},
       {kGet, "/v1/containers/{vps}/log", "showLog", {"tail", "follow"}, {}, container_log},
       {kGet, "/v1/containers/{vps}/stats", "showStats", {}, {}, container_stats},
+      {kGet, "/v1/containers/{vps}/usage", "showUsage", {"from", "to", "by"}, {}, show_usage},
       {kGet, "/v1/stats", "listStats", {}, {}, all_stats},
 
       {kGet, "/v1/templates", "listTemplates", {}, {}, list_templates},
       {kPost, "/v1/templates", "makeTemplate", {"wait"}, {"action", "recipe", "name", "path"}, make_template},
       {kGet, "/v1/templates/{template}", "showTemplate", {}, {}, show_template},
       {kDelete, "/v1/templates/{template}", "removeTemplate", {}, {}, remove_template},
+
+      {kGet, "/v1/networks", "listNetworks", {}, {}, list_networks},
+      {kPost, "/v1/networks", "createNetwork", {}, {"definition", "yaml", "file"}, create_network},
+      {kGet, "/v1/networks/{network}", "showNetwork", {"format"}, {}, show_network},
+      {kPatch, "/v1/networks/{network}", "changeNetwork", {}, {"set"}, change_network},
+      {kDelete, "/v1/networks/{network}", "deleteNetwork", {}, {}, delete_network},
 
       {kGet, "/v1/events", "streamEvents", {"since", "follow", "vps"}, {}, stream_events},
 

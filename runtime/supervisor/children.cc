@@ -14,6 +14,7 @@
 #include "base/wire.h"
 #include "cgroups/shares.h"
 #include "namespaces/clone.h"
+#include "netns/attach.h"
 #include "runtime/exec.h"
 #include "runtime/exec_spec.h"
 #include "runtime/hooks.h"
@@ -96,6 +97,15 @@ Result<cgroups::Group> make_group(const Plan& plan, const cgroups::Host& host, c
   return group;
 }
 
+Result<> connect_network(const Plan& plan, const PidFd& process) {
+  auto netns = VPS_TRY(open_path(fmt::format("/proc/{}/ns/net", process.pid()), O_RDONLY));
+  netns::Host host;
+  host.installation = plan.link_owner;
+  host.run_dir = plan.network_records;
+  VPS_TRY(netns::attach_ports(host, plan.network, netns.get()));
+  return {};
+}
+
 Result<> launch(const Plan& plan, const cgroups::Host& host, const Seqpacket& channel) {
   VPS_TRY(failpoint::configure(::getenv("VPS_FAILPOINTS") != nullptr ? ::getenv("VPS_FAILPOINTS") : ""));
   auto spec = VPS_TRY(read_spec(plan));
@@ -117,7 +127,10 @@ Result<> launch(const Plan& plan, const cgroups::Host& host, const Seqpacket& ch
     if (equals == std::string::npos) return fail(Code::kUsage, "plan.json: etcFiles: '{}' is not PATH=CONTENT", file);
     request.etc_files.push_back({file.substr(0, equals), file.substr(equals + 1)});
   }
+  request.network = &plan.network;
+  request.guest = &plan.guest;
   request.on_process = [&](const PidFd& process) { return tell_pid(channel, process); };
+  if (!plan.network.ports.empty()) request.on_network = [&](const PidFd& process) { return connect_network(plan, process); };
   request.on_console = [&](UniqueFd master) {
     int fd = master.get();
     return tell(channel, ChildMessage::kConsole, {}, std::span(&fd, 1));

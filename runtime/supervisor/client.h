@@ -14,7 +14,9 @@
 #include "base/fd.h"
 #include "base/seqpacket.h"
 #include "runtime/supervisor/protocol.h"
+#include "specs/net/plan.h"
 #include "specs/vps/compile.h"
+#include "specs/vps/guest_network.h"
 #include "specs/vps/id.h"
 
 namespace vps::supervisor {
@@ -30,6 +32,9 @@ struct Plan {
   std::string console_log, run_state, socket, host_dir, config;
   std::string seccomp_cache;
   std::uint64_t console_log_size = 256u << 10;
+  net::VpsPlan network;               // its ports; the names of installation and records for netns/ below
+  GuestNames guest;                   // what the guest's own files are to say
+  std::string link_owner, network_records;
   std::vector<std::string> etc_files; // "/etc/hostname=web\n": PATH=CONTENT, written into the root before init runs
 };
 std::string format_plan(const Plan& plan);

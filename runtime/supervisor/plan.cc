@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/supervisor/client.h"
+#include "runtime/supervisor/plan_network.h"
 
 namespace vps::supervisor {
 namespace {
@@ -48,6 +49,14 @@ std::string format_plan(const Plan& plan) {
              {"hostDir", plan.host_dir},
              {"config", plan.config},
              {"seccompCache", plan.seccomp_cache},
+             {"network", network_json(plan.network)},
+             {"guest",
+              {{"configure", plan.guest.configure},
+               {"hostname", plan.guest.hostname},
+               {"nameservers", plan.guest.nameservers},
+               {"search", plan.guest.search}}},
+             {"linkOwner", plan.link_owner},
+             {"networkRecords", plan.network_records},
              {"etcFiles", plan.etc_files}};
   return value.dump(1);
 }
@@ -75,6 +84,14 @@ Result<Plan> parse_plan(std::string_view text) {
     value.at("hostDir").get_to(plan.host_dir);
     value.at("config").get_to(plan.config);
     value.at("seccompCache").get_to(plan.seccomp_cache);
+    plan.network = VPS_TRY_CTX("plan.json: network", parse_network(value.at("network")));
+    const auto& guest = value.at("guest");
+    guest.at("configure").get_to(plan.guest.configure);
+    guest.at("hostname").get_to(plan.guest.hostname);
+    guest.at("nameservers").get_to(plan.guest.nameservers);
+    guest.at("search").get_to(plan.guest.search);
+    value.at("linkOwner").get_to(plan.link_owner);
+    value.at("networkRecords").get_to(plan.network_records);
     value.at("etcFiles").get_to(plan.etc_files);
     return plan;
   });

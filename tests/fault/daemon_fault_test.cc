@@ -11,7 +11,15 @@ class DaemonFaultTest : public FaultTest {
  protected:
   // The operations of a life, each only as far as the one before has come.
   void live(const std::string& id) {
-    for (const Argv& command : {Argv{"create", id, "--template", "busybox", "--ip", "none", "--ram", "64M"}, {"start", id}, {"set", id, "ram=80M"}, {"stop", id}, {"destroy", "--force", id}}) {
+    const std::string interfaces = "network.interfaces=[{name: eth0, network: mesh, addresses: [auto]}]";
+    for (const Argv& command : {Argv{"network", "create", "mesh", "--nat"},
+                                {"create", id, "--template", "busybox", "--set", interfaces, "--ram", "64M"},
+                                {"start", id},
+                                {"set", id, "ram=80M"},
+                                {"set", id, "network.interfaces.eth0.addresses="},
+                                {"stop", id},
+                                {"destroy", "--force", id},
+                                {"network", "delete", "mesh"}}) {
       auto result = vpsd_->ctl(command, {.timeout = std::chrono::seconds(60)});
       EXPECT_FALSE(result.timed_out) << result.describe();
       if (result.code != 0) failures_.push_back(result);

@@ -3,9 +3,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <string>
 
+#include "tests/support/network_scene.h"
 #include "tests/support/vpsd_fixture.h"
 
 namespace vps::test {
@@ -24,8 +26,32 @@ inline std::string fault_point_name(const testing::TestParamInfo<FaultPoint>& in
   return text;
 }
 
+// In a network namespace of the test's own, which plays the host.
 class FaultTest : public VpsdTest, public testing::WithParamInterface<FaultPoint> {
  protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+    auto scene = NetworkScene::enter();
+    ASSERT_TRUE(scene) << scene.error().to_string();
+    scene_ = std::move(*scene);
+    VpsdTest::SetUp();
+  }
+  void TearDown() override {
+    if (vpsd_ && vpsd_->running()) {
+      for (const char* id : {"bystander", "101"})
+        if (vpsd_->ctl({"show", id}).code == 0) ctl({"destroy", "--force", id});
+      for (const char* network : {"mesh", "default"})
+        if (vpsd_->ctl({"network", "show", network}).code == 0) ctl({"network", "delete", network});
+    }
+    VpsdTest::TearDown();
+    if (!scene_) return;
+    const std::vector<std::string> wanted = {"up0"};
+    EXPECT_TRUE(eventually([&] { return link_names().value_or(std::vector<std::string>{}) == wanted; }))
+        << "links left: " << ::testing::PrintToString(link_names().value_or(std::vector<std::string>{}));
+    scene_.reset();
+  }
+  std::unique_ptr<NetworkScene> scene_;
+
   // vpsd (and, through it, the supervisors) anew with the failpoint set.
   void arm() {
     ASSERT_TRUE(vpsd_->stop());

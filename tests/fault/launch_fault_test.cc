@@ -9,7 +9,7 @@ namespace {
 class LaunchFaultTest : public FaultTest {};
 
 TEST_P(LaunchFaultTest, FailsTheStartAndLeavesNothing) {
-  make_vps("101", false, {"--set", "restart=never"});
+  make_vps("101", false, {"--set", "restart=never", "--set", "ip=auto"});
   arm();
   auto result = vpsd_->ctl({"start", "101"}, {.timeout = std::chrono::seconds(60)});
   EXPECT_FALSE(result.timed_out);
@@ -31,18 +31,23 @@ TEST_P(LaunchFaultTest, FailsTheStartAndLeavesNothing) {
     return now && !now->contains("mount") && (*now)["process"].size() <= 1;  // vpsd
   })) << testing::PrintToString(take_snapshot(scope).value_or(LeakSnapshot{}));
 
+  const std::vector<std::string> wanted = {"up0", "vbr-default"};
+  EXPECT_TRUE(eventually([&] { return link_names().value_or(std::vector<std::string>{}) == wanted; }))
+      << "links left: " << testing::PrintToString(link_names().value_or(std::vector<std::string>{}));
+
   disarm();
   whole_life("101");
 }
 
 std::vector<FaultPoint> all_points() {
-  std::vector<std::string> names = {"launch.cgroup", "launch.limits", "launch.prepared", "launch.cloned", "launch.id-map", "launch.rootfs", "launch.start", "launch.started"};
+  std::vector<std::string> names = {"launch.cgroup", "launch.limits", "launch.prepared", "launch.cloned", "launch.id-map", "launch.network", "launch.rootfs", "launch.start", "launch.started"};
   // Steps that a VPS of this definition does not need are not passed.
   for (const auto& step : runtime::init_steps())
     if (step.need != runtime::Need::kNewTime) names.push_back("init." + std::string(step.name));
   std::vector<FaultPoint> points;
   for (const auto& name : names)
     for (const char* action : {"error:EIO", "kill"}) points.push_back({name, action});
+  for (const char* name : {"port.enter", "port.link", "port.inside", "port.announce"}) points.push_back({name, "kill"});
   return points;
 }
 

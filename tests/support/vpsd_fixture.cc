@@ -187,7 +187,7 @@ LeakScope Vpsd::leak_scope() const {
   scope.file_trees = {root_};
   // What a daemon keeps for good: its ledger, id ranges, locks, caches, log and the templates.
   scope.ignored_files = {state() + "/ledger.db", state() + "/idmap", state() + "/templates", root_ + "/vpsd.log", root_ + "/notify.sock",
-                         run_dir() + "/vpsd.", run_dir() + "/lock", state() + "/lock", state() + "/cache"};
+                         run_dir() + "/vpsd.", run_dir() + "/lock", run_dir() + "/net/", state() + "/lock", state() + "/cache"};
   scope.link_prefixes = {"vps"};
   return scope;
 }
@@ -209,7 +209,7 @@ void VpsdTest::SetUp() {
   ASSERT_TRUE(snapshot) << snapshot.error().to_string();
   before_ = *snapshot;
   before_.erase("process");  // vpsd itself: it has to be gone at the end
-  before_.erase("child");
+  std::erase_if(before_["child"], [&](const auto& child) { return child.first.starts_with(std::to_string(vpsd_->pid()) + " "); });
   remember_descriptors();
 }
 
@@ -223,6 +223,7 @@ LeakScope VpsdTest::descriptor_scope() const {
 void VpsdTest::remember_descriptors() {
   // A first request makes it open what it opens lazily (time zone data, its pool's event descriptors).
   (void)vpsd_->ctl({"list", "-a"});
+  warm_up();
   auto snapshot = take_snapshot(descriptor_scope());
   descriptors_ = snapshot ? *snapshot : LeakSnapshot{};
 }

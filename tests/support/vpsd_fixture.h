@@ -72,6 +72,8 @@ class VpsdTest : public ::testing::Test {
   void TearDown() override;
   // For tests that prepare the roots first (a small file system): called between create() and start().
   virtual void prepare() {}
+  // First requests of its own kind, for what vpsd keeps open from then on: called before its descriptors are counted.
+  virtual void warm_up() {}
 
   // vpsctl with an expected exit code; the failure shows what it printed. Returns the result for further looks.
   CommandResult ctl(const Argv& arguments, int expected = 0, const CommandOptions& options = {});

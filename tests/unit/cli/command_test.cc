@@ -76,7 +76,7 @@ TEST(CommandLine, EveryMistakeIsOneClearLine) {
   EXPECT_EQ(bad({"stop", "-Z", "1"}), "unknown option -Z (see vpsctl stop --help)");
   EXPECT_EQ(bad({"stop", "--force=yes", "1"}), "--force takes no value (see vpsctl stop --help)");
   EXPECT_EQ(bad({"stop", "1", "--timeout"}), "--timeout needs a value: DURATION (see vpsctl stop --help)");
-  EXPECT_EQ(bad({"list", "-o", "xml"}), "-o xml: expected table, json, yaml or name (see vpsctl list --help)");
+  EXPECT_EQ(bad({"list", "-o", "xml"}), "-o xml: expected table, json, yaml, name or csv (see vpsctl list --help)");
   EXPECT_EQ(bad({"stop", "--timeout", "1s", "--timeout", "2s", "1"}), "--timeout is given twice (see vpsctl stop --help)");
   EXPECT_EQ(bad({"show"}), "missing ID (see vpsctl show --help)");
   EXPECT_EQ(bad({"set", "1"}), "missing KEY=VALUE (see vpsctl set --help)");

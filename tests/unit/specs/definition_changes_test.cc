@@ -162,11 +162,11 @@ name: '' -> 'web' live
 network.configure: 'true' -> 'false' next start
 network.connectionRate: '0' -> '100' live
 network.connections: '65536' -> '1000' live
-network.firewall.forwards: '' -> '[{number: 2, protocol: udp, listen: "192.0.2.1", port: 53, guestPort: 5353, guest: 10.0.0.2}]' live
+network.firewall.forwards: '' -> '[{number: 2, protocol: udp, listen: "192.0.2.1", port: 53, guestPort: 5353, guest: "10.0.0.2"}]' live
 network.firewall.in: 'accept' -> 'drop' live
 network.firewall.lastNumber: '0' -> '2' live
 network.firewall.out: 'accept' -> 'reject' live
-network.firewall.rules: '' -> '[{number: 1, direction: in, action: accept, protocol: tcp, ports: [22, 8000-8080], peers: [10.0.0.0/8], log: true, comment: office}]' live
+network.firewall.rules: '' -> '[{number: 1, direction: in, action: accept, protocol: tcp, ports: [22, "8000-8080"], peers: [10.0.0.0/8], log: true, comment: office}]' live
 network.interfaces: '' -> '[{name: eth0, network: default, addresses: [auto, 10.0.0.2/24, "fd00::2/64"], mac: "02:00:0a:c8:00:05", rateIn: 100M, rateOut: 1G}, {name: eth1, network: back}]' next start
 network.nameservers: '' -> '[inherit, "9.9.9.9"]' next start
 network.search: '' -> '[example.org]' next start

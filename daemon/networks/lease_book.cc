@@ -1,0 +1,287 @@
+#include "daemon/networks/lease_book.h"
+
+#include <algorithm>
+#include <set>
+
+namespace vps::daemon {
+namespace {
+
+std::int64_t now_ms() { return unix_ms(std::chrono::system_clock::now()); }
+
+struct Wanted {
+  std::string network, interface;
+  std::optional<Prefix> fixed;   // nullopt: any of `family`
+  Family family = Family::kV4;
+  Prefix subnet;                 // of `auto`
+};
+
+// One entry per address; an `auto` is one of each family that the network has.
+Result<std::vector<Wanted>> expand(const Interface& interface, const Network& network) {
+  std::vector<Wanted> wanted;
+  for (const auto& text : interface.addresses) {
+    if (text != "auto") {
+      auto address = VPS_TRY(parse_prefix(text));
+      const auto* subnet = subnet_of(network, address.address);
+      const bool with_length = text.find('/') != std::string::npos;
+      if (subnet == nullptr && !network.subnets.empty())
+        return fail(Code::kUsage, "{} is in no subnet of network {}", format_ip(address.address), network.name);
+      if (subnet == nullptr && !with_length)
+        return fail(Code::kUsage, "{}: network {} has no subnets, so a length is needed, like {}/24", text, network.name, text);
+      if (subnet != nullptr) {
+        if (with_length && !address.single() && address.length != subnet->length)
+          return fail(Code::kUsage, "{}: network {} has the subnet {}", text, network.name, format_prefix(*subnet));
+        if (!assignable(network, *subnet, address.address))
+          return fail(Code::kUsage, "{} cannot be given out in network {}: it is a gateway or the edge of {}", format_ip(address.address),
+                      network.name, format_prefix(*subnet));
+        address.length = network.mode == net::Mode::kRouted ? address_bits(address.family()) : subnet->length;
+      }
+      wanted.push_back({network.name, interface.name, address, address.family(), {}});
+      continue;
+    }
+    if (network.subnets.empty()) return fail(Code::kUsage, "network {} has no subnets to take an address from", network.name);
+    for (auto family : {Family::kV4, Family::kV6})
+      if (std::ranges::any_of(network.subnets, [&](const Prefix& subnet) { return subnet.family() == family; }))
+        wanted.push_back({network.name, interface.name, std::nullopt, family, {}});
+  }
+  return wanted;
+}
+
+std::string pool_text(const Network& network, Family family) {
+  std::string text;
+  for (const auto& subnet : network.subnets)
+    if (subnet.family() == family) text += (text.empty() ? "" : ", ") + format_prefix(subnet);
+  return text;
+}
+
+}  // namespace
+
+bool LeaseBook::rests(const Held& held) const {
+  return held.released_ms && now_ms() - *held.released_ms < cool_down_.count();
+}
+
+Result<IpAddress> LeaseBook::take_free(const std::map<IpAddress, Held>& held, const Network& network, const Prefix& subnet,
+                                       const std::string& vps, const std::string& interface) const {
+  // What this interface had before comes back to it.
+  for (const auto& [address, entry] : held)
+    if (entry.released_ms && entry.lease.vps == vps && entry.lease.interface == interface && subnet.contains(address) &&
+        assignable(network, subnet, address))
+      return address;
+  const IpAddress last = subnet.last();
+  for (IpAddress address = subnet.first(); subnet.contains(address);) {
+    auto found = held.find(address);
+    bool taken = found != held.end() && (!found->second.released_ms || rests(found->second));
+    if (!taken && assignable(network, subnet, address)) return address;
+    if (address == last || !advance(address)) break;
+  }
+  return fail(Code::kUnavailable, "no free address");
+}
+
+Result<std::vector<Lease>> LeaseBook::plan_locked(Book& book, const std::string& vps, const std::vector<Interface>& interfaces,
+                                                  const Networks& networks, bool keep_others) const {
+  std::vector<Lease> leases;
+  std::set<std::pair<std::string, IpAddress>> kept;
+  auto keep = [&](const Lease& lease, std::size_t order) {
+    book[lease.network][lease.address.address] = Held{lease, std::nullopt, order};
+    kept.emplace(lease.network, lease.address.address);
+    leases.push_back(lease);
+  };
+  for (const auto& interface : interfaces) {
+    auto network = networks.find(interface.network);
+    if (network == networks.end()) return fail(Code::kNotFound, "no network {}", interface.network);
+    auto all = VPS_TRY_CTX(fmt::format("network.interfaces.{}.addresses", interface.name), expand(interface, network->second));
+    std::size_t order = 0;
+    for (const auto& want : all) {
+      auto& held = book[want.network];
+      if (want.fixed) {
+        auto found = held.find(want.fixed->address);
+        if (found != held.end() && !found->second.released_ms && found->second.lease.vps != vps)
+          return fail(Code::kExists, "address {} of network {} is vps {}'s", format_ip(want.fixed->address), want.network,
+                      found->second.lease.vps);
+        if (kept.contains({want.network, want.fixed->address}))
+          return fail(Code::kUsage, "address {} of network {} stands there twice", format_ip(want.fixed->address), want.network);
+        keep({want.network, vps, want.interface, *want.fixed, true}, order++);
+        continue;
+      }
+      const Held* mine = nullptr;
+      for (const auto& [address, entry] : held)
+        if (!entry.released_ms && !entry.lease.fixed && entry.lease.vps == vps && entry.lease.interface == want.interface &&
+            address.family == want.family && subnet_of(network->second, address) != nullptr && !kept.contains({want.network, address}))
+          mine = &entry;
+      if (mine != nullptr) {
+        keep(Lease(mine->lease), order++);
+        continue;
+      }
+      Result<IpAddress> free = fail(Code::kUnavailable, "no free address");
+      Prefix subnet;
+      for (const auto& each : network->second.subnets) {
+        if (free || each.family() != want.family) continue;
+        subnet = each;
+        free = take_free(held, network->second, each, vps, want.interface);
+      }
+      if (!free)
+        return fail(Code::kUnavailable, "no free address in network {} ({})", want.network, pool_text(network->second, want.family));
+      const std::uint8_t length = network->second.mode == net::Mode::kRouted ? address_bits(want.family) : subnet.length;
+      keep({want.network, vps, want.interface, Prefix{*free, length}, false}, order++);
+    }
+  }
+  if (keep_others) return leases;
+  for (auto& [name, held] : book)
+    for (auto& [address, entry] : held)
+      if (entry.lease.vps == vps && !entry.released_ms && !kept.contains({name, address})) entry.released_ms = now_ms();
+  return leases;
+}
+
+Result<std::vector<Lease>> LeaseBook::assign(const std::string& vps, const std::vector<Interface>& interfaces, const Networks& networks,
+                                             bool keep_others) {
+  std::scoped_lock lock(mutex_);
+  VPS_TRY(load_locked());
+  Book after = book_;
+  auto leases = VPS_TRY(plan_locked(after, vps, interfaces, networks, keep_others));
+  VPS_TRY(store_locked(book_, after));
+  book_ = std::move(after);
+  return leases;
+}
+
+Result<std::vector<Lease>> LeaseBook::preview(const std::string& vps, const std::vector<Interface>& interfaces, const Networks& networks) {
+  std::scoped_lock lock(mutex_);
+  VPS_TRY(load_locked());
+  Book after = book_;
+  return plan_locked(after, vps, interfaces, networks, false);
+}
+
+Result<> LeaseBook::take_back(const std::vector<Lease>& leases, const std::string& vps) {
+  std::scoped_lock lock(mutex_);
+  VPS_TRY(load_locked());
+  Book after = book_;
+  for (auto& [name, held] : after)
+    for (auto& [address, entry] : held)
+      if (entry.lease.vps == vps && !entry.released_ms && std::ranges::find(leases, entry.lease) == leases.end()) entry.released_ms = now_ms();
+  for (const auto& lease : leases) {
+    auto& entry = after[lease.network][lease.address.address];
+    entry.lease = lease;
+    entry.released_ms.reset();
+  }
+  VPS_TRY(store_locked(book_, after));
+  book_ = std::move(after);
+  return {};
+}
+
+Result<> LeaseBook::release(const std::string& vps) {
+  std::scoped_lock lock(mutex_);
+  VPS_TRY(load_locked());
+  Book after = book_;
+  for (auto& [name, held] : after)
+    for (auto& [address, entry] : held)
+      if (entry.lease.vps == vps && !entry.released_ms) entry.released_ms = now_ms();
+  VPS_TRY(store_locked(book_, after));
+  book_ = std::move(after);
+  return {};
+}
+
+Result<std::vector<std::string>> LeaseBook::sweep(const std::function<bool(const std::string&)>& lives) {
+  std::scoped_lock lock(mutex_);
+  VPS_TRY(load_locked());
+  Book after = book_;
+  std::set<std::string> gone;
+  for (auto& [name, held] : after) {
+    for (auto& [address, entry] : held) {
+      if (entry.released_ms || lives(entry.lease.vps)) continue;
+      gone.insert(entry.lease.vps);
+      entry.released_ms = now_ms();
+    }
+    std::erase_if(held, [&](const auto& each) { return each.second.released_ms && !rests(each.second); });
+  }
+  VPS_TRY(store_locked(book_, after));
+  book_ = std::move(after);
+  return std::vector<std::string>(gone.begin(), gone.end());
+}
+
+Result<std::map<std::string, std::vector<Lease>>> LeaseBook::by_vps() {
+  std::scoped_lock lock(mutex_);
+  VPS_TRY(load_locked());
+  std::vector<const Held*> all;
+  for (const auto& [name, held] : book_)
+    for (const auto& [address, entry] : held)
+      if (!entry.released_ms) all.push_back(&entry);
+  std::ranges::stable_sort(all, {}, &Held::order);
+  std::map<std::string, std::vector<Lease>> leases;
+  for (const auto* entry : all) leases[entry->lease.vps].push_back(entry->lease);
+  return leases;
+}
+
+Result<std::vector<Lease>> LeaseBook::of_vps(const std::string& vps) {
+  std::scoped_lock lock(mutex_);
+  VPS_TRY(load_locked());
+  std::vector<const Held*> mine;
+  for (const auto& [name, held] : book_)
+    for (const auto& [address, entry] : held)
+      if (!entry.released_ms && entry.lease.vps == vps) mine.push_back(&entry);
+  std::ranges::stable_sort(mine, {}, &Held::order);
+  std::vector<Lease> leases;
+  for (const auto* entry : mine) leases.push_back(entry->lease);
+  return leases;
+}
+
+Result<std::vector<Lease>> LeaseBook::of_network(const std::string& network) {
+  std::scoped_lock lock(mutex_);
+  VPS_TRY(load_locked());
+  std::vector<Lease> leases;
+  auto held = book_.find(network);
+  if (held == book_.end()) return leases;
+  for (const auto& [address, entry] : held->second)
+    if (!entry.released_ms) leases.push_back(entry.lease);
+  return leases;
+}
+
+Result<> LeaseBook::load_locked() {
+  if (file_) return {};
+  auto file = VPS_TRY(SqlFile::open(path_));
+  // On disk when a call returns: an address that was promised must not be given out again after a power cut.
+  VPS_TRY(file.execute("PRAGMA synchronous=FULL"));
+  VPS_TRY(file.execute("CREATE TABLE IF NOT EXISTS leases(network TEXT NOT NULL, address TEXT NOT NULL, length INTEGER NOT NULL,"
+                       " vps TEXT NOT NULL, interface TEXT NOT NULL, fixed INTEGER NOT NULL, position INTEGER NOT NULL,"
+                       " released_ms INTEGER NOT NULL, PRIMARY KEY(network, address)) WITHOUT ROWID"));
+  Book book;
+  {
+    auto row = VPS_TRY(file.prepare("SELECT network, address, length, vps, interface, fixed, position, released_ms FROM leases"));
+    while (VPS_TRY(row.step())) {
+      auto address = VPS_TRY_CTX("ledger: leases", parse_ip(row.text(1)));
+      Held held{Lease{row.text(0), row.text(3), row.text(4), Prefix{address, static_cast<std::uint8_t>(row.number(2))}, row.number(5) != 0},
+                std::nullopt, static_cast<std::size_t>(row.number(6))};
+      if (row.number(7) != 0) held.released_ms = row.number(7);
+      book[held.lease.network][address] = std::move(held);
+    }
+  }
+  book_ = std::move(book);
+  file_ = std::move(file);
+  return {};
+}
+
+Result<> LeaseBook::store_locked(const Book& before, const Book& after) {
+  if (before == after) return {};
+  auto transaction = VPS_TRY(SqlTransaction::begin(*file_));
+  auto put = VPS_TRY(file_->prepare("INSERT OR REPLACE INTO leases(network, address, length, vps, interface, fixed, position, released_ms)"
+                                    " VALUES(?, ?, ?, ?, ?, ?, ?, ?)"));
+  auto remove = VPS_TRY(file_->prepare("DELETE FROM leases WHERE network = ? AND address = ?"));
+  static const std::map<IpAddress, Held> kNone;
+  auto part = [](const Book& book, const std::string& name) -> const std::map<IpAddress, Held>& {
+    auto found = book.find(name);
+    return found == book.end() ? kNone : found->second;
+  };
+  for (const auto& [name, held] : after)
+    for (const auto& [address, entry] : held) {
+      const auto& old = part(before, name);
+      auto known = old.find(address);
+      if (known != old.end() && known->second == entry) continue;
+      const auto& lease = entry.lease;
+      put.bind(1, name).bind(2, format_ip(address)).bind(3, std::int64_t{lease.address.length}).bind(4, lease.vps).bind(5, lease.interface);
+      put.bind(6, std::int64_t{lease.fixed}).bind(7, std::uint64_t{entry.order}).bind(8, entry.released_ms.value_or(0));
+      VPS_TRY(put.run());
+    }
+  for (const auto& [name, held] : before)
+    for (const auto& [address, entry] : held)
+      if (!part(after, name).contains(address)) VPS_TRY(remove.bind(1, name).bind(2, format_ip(address)).run());
+  return transaction.commit();
+}
+
+}  // namespace vps::daemon

@@ -1,0 +1,71 @@
+// Who holds which address: the table `leases` of the ledger (SQLite). Every change is one transaction that is on disk when the
+// call returns, so no address is ever given out twice. An address that was given back rests for a while before somebody else gets
+// it; who had it may have it again at once. Thread-safe.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "daemon/clock.h"
+#include "daemon/sqlite.h"
+#include "specs/vps/compile_network.h"
+
+namespace vps::daemon {
+
+class LeaseBook {
+ public:
+  using Networks = std::map<std::string, Network>;
+
+  // `path`: the ledger's file. What cannot be read now is tried again by every later call, which fails until then.
+  LeaseBook(std::string path, std::chrono::milliseconds cool_down) : path_(std::move(path)), cool_down_(cool_down) {}
+
+  // Makes what `vps` holds exactly what `interfaces` asks for: keeps what fits, takes what is missing, gives back the rest
+  // (`keep_others`: not yet, as it may still be in use). All or nothing. The answer is in the order of the definition.
+  // kUnavailable: a pool is exhausted. kExists: a fixed address is another's. kUsage: it is outside of the network's subnets,
+  // or cannot be given out. kNotFound: a network is not there.
+  Result<std::vector<Lease>> assign(const std::string& vps, const std::vector<Interface>& interfaces, const Networks& networks,
+                                    bool keep_others = false);
+  // What assign() would answer; nothing is taken.
+  Result<std::vector<Lease>> preview(const std::string& vps, const std::vector<Interface>& interfaces, const Networks& networks);
+  // `vps` holds exactly `leases` again, which it held before an assign() that was not to be.
+  Result<> take_back(const std::vector<Lease>& leases, const std::string& vps);
+  Result<> release(const std::string& vps);  // all that it holds; nothing held is success
+  // Releases what belongs to nobody that `lives` knows, and forgets what has rested long enough. The ids that were released.
+  Result<std::vector<std::string>> sweep(const std::function<bool(const std::string& vps)>& lives);
+
+  [[nodiscard]] Result<std::vector<Lease>> of_vps(const std::string& vps);
+  [[nodiscard]] Result<std::map<std::string, std::vector<Lease>>> by_vps();
+  [[nodiscard]] Result<std::vector<Lease>> of_network(const std::string& network);
+
+ private:
+  struct Held {
+    Lease lease;
+    std::optional<std::int64_t> released_ms;  // resting since
+    std::size_t order = 0;                    // within its interface
+    bool operator==(const Held&) const = default;
+  };
+  using Book = std::map<std::string, std::map<IpAddress, Held>>;  // network, address
+
+  Result<> load_locked();
+  Result<> store_locked(const Book& before, const Book& after);
+  Result<std::vector<Lease>> plan_locked(Book& book, const std::string& vps, const std::vector<Interface>& interfaces,
+                                         const Networks& networks, bool keep_others) const;
+  Result<IpAddress> take_free(const std::map<IpAddress, Held>& held, const Network& network, const Prefix& subnet,
+                              const std::string& vps, const std::string& interface) const;
+  [[nodiscard]] bool rests(const Held& held) const;
+
+  const std::string path_;
+  const std::chrono::milliseconds cool_down_;
+  std::mutex mutex_;
+  std::optional<SqlFile> file_;
+  Book book_;
+};
+
+}  // namespace vps::daemon

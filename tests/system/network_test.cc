@@ -1,0 +1,316 @@
+// VPSes on networks: the test process's own namespace plays the host, another one the internet (tests/support/network_scene.h).
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include "base/files.h"
+#include "tests/support/network_scene.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/vpsd_fixture.h"
+
+namespace vps::test {
+namespace {
+
+class NetworkTest : public VpsdTest {
+ protected:
+  explicit NetworkTest(std::vector<std::string> templates = {"busybox"}) : VpsdTest(std::move(templates)) {}
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+    auto scene = NetworkScene::enter();
+    ASSERT_TRUE(scene) << scene.error().to_string();
+    scene_ = std::move(*scene);
+    VpsdTest::SetUp();
+  }
+  // vpsd keeps a socket of the filter's.
+  void warm_up() override {
+    ctl({"network", "create", "warm", "--subnet", "10.254.0.0/24"});
+    ctl({"network", "delete", "warm"});
+  }
+  void TearDown() override {
+    if (vpsd_ && vpsd_->running()) {
+      if (auto list = vpsd_->json({"list", "-a"}))
+        for (const auto& vps : list->items()) ctl({"destroy", "--force", vps.string("/id")});
+      if (auto networks = vpsd_->json({"network", "list"}))
+        for (const auto& network : networks->items()) ctl({"network", "delete", network.string("/name")});
+    }
+    VpsdTest::TearDown();
+    if (!scene_) return;
+    EXPECT_TRUE(eventually([] { return link_names().value_or(std::vector<std::string>{}) == std::vector<std::string>{"up0"}; }))
+        << "links left: " << ::testing::PrintToString(link_names().value_or(std::vector<std::string>{}));
+    auto rules = NetworkScene::host({"nft", "list", "ruleset"});
+    EXPECT_EQ(rules.value_or("?"), "");
+    scene_.reset();
+  }
+
+  void make_connected(const std::string& id, const Argv& more = {}) {
+    Argv arguments = {"create", id, "--template", "busybox", "--ip", "auto"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    ctl(arguments);
+    ctl({"start", "--wait", id});
+  }
+  std::vector<std::string> addresses(const std::string& id) {
+    std::vector<std::string> found;
+    for (const auto& vps : json({"list", "-a"}).items()) {
+      if (vps.string("/id") != id) continue;
+      for (const auto& address : vps.items("/addresses")) found.push_back(address.string(""));
+    }
+    return found;
+  }
+  // One packet and its answer; duplicate address detection of IPv6 takes a moment.
+  CommandResult ping(const std::string& id, const std::string& target, int expected = 0) {
+    const char* program = target.find(':') == std::string::npos ? "ping" : "ping6";
+    return ctl({"exec", id, "--", program, "-c", expected == 0 ? "5" : "1", "-A", "-W", expected == 0 ? "5" : "1", target}, expected);
+  }
+
+  std::unique_ptr<NetworkScene> scene_;
+};
+
+TEST_F(NetworkTest, ReachesTheInternetByBothFamilies) {
+  make_connected("101");
+  auto mine = addresses("101");
+  ASSERT_EQ(mine.size(), 2u);
+  ping("101", "203.0.113.1");
+  ping("101", "2001:db8:2::1");
+  auto shown = ctl({"show", "101"}).out;
+  EXPECT_NE(shown.find(mine[0]), std::string::npos) << shown;
+  EXPECT_NE(shown.find(mine[1]), std::string::npos) << shown;
+  auto network = ctl({"network", "show", "default"}).out;
+  EXPECT_NE(network.find(mine[0]), std::string::npos) << network;
+}
+
+TEST_F(NetworkTest, VpsesReachEachOtherUnlessIsolated) {
+  make_connected("101");
+  make_connected("102");
+  ping("101", addresses("102").at(0));
+  ping("101", addresses("102").at(1));
+  ctl({"network", "create", "apart", "--isolated", "--nat"});
+  for (const char* id : {"201", "202"}) {
+    ctl({"create", id, "--template", "busybox", "--set", "network.interfaces=[{name: eth0, network: apart, addresses: [auto]}]"});
+    ctl({"start", "--wait", id});
+  }
+  ping("201", addresses("202").at(0), 1);
+  ping("201", "203.0.113.1");
+}
+
+TEST_F(NetworkTest, KeepsItsAddressOverRestartsOfItselfAndOfVpsd) {
+  make_connected("101");
+  const auto mine = addresses("101");
+  ctl({"restart", "101"});
+  EXPECT_EQ(addresses("101"), mine);
+  ping("101", "203.0.113.1");
+  ASSERT_TRUE(vpsd_->kill());
+  restart_vpsd();
+  EXPECT_EQ(addresses("101"), mine);
+  EXPECT_EQ(state_of("101"), "running");
+  ping("101", "203.0.113.1");
+  ctl({"stop", "--force", "101"});
+  ctl({"start", "--wait", "101"});
+  EXPECT_EQ(addresses("101"), mine);
+  ping("101", "2001:db8:2::1");
+}
+
+TEST_F(NetworkTest, RefusesWhatCannotBe) {
+  auto refused = [&](const Argv& arguments, int code, const std::string& text) {
+    auto result = ctl(arguments, code);
+    EXPECT_NE(result.err.find(text), std::string::npos) << result.describe();
+  };
+  ctl({"network", "create", "small", "--subnet", "10.9.0.0/29"});
+  refused({"network", "create", "other", "--subnet", "10.9.0.0/24"}, 4, "overlaps 10.9.0.0/29 of network small");
+  refused({"network", "create", "other", "--subnet", "198.51.100.0/25"}, 4, "in use on this host");
+  refused({"network", "create", "small"}, 4, "exists already");
+  refused({"network", "create", "other", "--mode", "macvlan", "--uplink", "eth77"}, 3, "eth77");
+  refused({"network", "create", "other", "--subnet", "10.1.1.0/24", "--gateway", "10.2.0.1"}, 2, "in no subnet");
+  ASSERT_TRUE(NetworkScene::host({"ip", "link", "add", "vbr-taken", "type", "bridge"}));
+  refused({"network", "create", "taken"}, 4, "vbr-taken");
+  ASSERT_TRUE(NetworkScene::host({"ip", "link", "delete", "vbr-taken"}));
+  refused({"network", "delete", "none"}, 3, "no network none");
+
+  auto on_small = [](const std::string& address) {
+    return fmt::format("network.interfaces=[{{name: eth0, network: small, addresses: [{}]}}]", address);
+  };
+  refused({"create", "1", "-t", "busybox", "--set", on_small("10.9.0.77")}, 2, "in no subnet of network small");
+  refused({"create", "1", "-t", "busybox", "--set", on_small("10.9.0.1")}, 2, "gateway");
+  refused({"create", "1", "-t", "busybox", "--set", "network.interfaces=[{name: eth0, network: nowhere}]"}, 3, "no network nowhere");
+  ctl({"create", "1", "-t", "busybox", "--set", on_small("10.9.0.3")});
+  refused({"create", "2", "-t", "busybox", "--set", on_small("10.9.0.3")}, 4, "vps 1's");
+  for (int id = 2; id <= 5; ++id) ctl({"create", std::to_string(id), "-t", "busybox", "--set", on_small("auto")});
+  refused({"create", "9", "-t", "busybox", "--set", on_small("auto")}, 9, "no free address in network small (10.9.0.0/29)");
+  refused({"show", "9"}, 3, "no vps 9");
+  refused({"network", "delete", "small"}, 7, "in use by vps 1");
+  refused({"network", "set", "small", "subnets=[10.10.0.0/24]"}, 7, "in use");
+  EXPECT_EQ(json({"network", "show", "small"}).items("/addresses").size(), 5u);
+}
+
+TEST_F(NetworkTest, FirewallForwardsAndCountersLive) {
+  make_connected("101");
+  const auto mine = addresses("101");
+  EXPECT_NE(ctl({"firewall", "101", "add", "out", "drop", "-p", "icmp", "--peer", "203.0.113.1", "--comment", "no ping"}).out.find("1 added"), std::string::npos);
+  ping("101", "203.0.113.1", 1);
+  auto listed = json({"firewall", "101", "list"});
+  EXPECT_EQ(listed.string("/rules/0/comment"), "no ping");
+  EXPECT_GE(listed.number("/rules/0/packets"), 1);
+  ctl({"firewall", "101", "delete", "1"});
+  ping("101", "203.0.113.1");
+  ctl({"firewall", "101", "delete", "1"}, 3);
+  ctl({"firewall", "101", "add", "in", "accept", "--port", "80"}, 2);
+
+  // A port of the host leads to a server inside; what is let in is said by the firewall.
+  ctl({"exec", "--detach", "101", "--", "sh", "-c", "while true; do echo hello | nc -l -p 80; done"});
+  ctl({"firewall", "101", "forward", "tcp", "8080", "80"});
+  auto fetch = [&] { return scene_->internet({"busybox", "nc", "-w", "5", "198.51.100.2", "8080"}).out; };
+  EXPECT_TRUE(eventually([&] { return fetch() == "hello\n"; }));
+  ctl({"firewall", "101", "default", "in", "drop"});
+  EXPECT_NE(scene_->internet({"busybox", "nc", "-w", "1", "198.51.100.2", "8080"}).out, "hello\n");
+  ctl({"firewall", "101", "add", "in", "accept", "-p", "tcp", "--port", "80"});
+  EXPECT_TRUE(eventually([&] { return fetch() == "hello\n"; }));
+  // All of it is saved: a restart changes nothing.
+  ctl({"restart", "101"});
+  EXPECT_EQ(json({"firewall", "101", "list"}).string("/in"), "drop");
+  ctl({"set", "101", "network.firewall.in="});
+}
+
+TEST_F(NetworkTest, TrafficIsCountedOverRestartsAndFlushes) {
+  make_connected("101");
+  auto sent = [&] {
+    std::int64_t bytes = 0;
+    for (const auto& row : json({"usage", "101", "--by", "total"}).items("/traffic"))
+      if (row.string("/direction") == "out" && row.string("/family") == "ipv4") bytes += row.number("/bytes");
+    return bytes;
+  };
+  ping("101", "203.0.113.1");
+  const auto first = sent();
+  EXPECT_GE(first, 5 * 84) << "five pings of 84 bytes";
+  ctl({"restart", "101"});
+  EXPECT_GE(sent(), first);
+  ping("101", "203.0.113.1");
+  const auto second = sent();
+  EXPECT_GE(second, first + 5 * 84);
+  ASSERT_TRUE(vpsd_->kill());
+  restart_vpsd();
+  EXPECT_GE(sent(), second);
+  // Somebody flushes everything: it is as it was again, and said.
+  ASSERT_TRUE(NetworkScene::host({"nft", "flush", "ruleset"}));
+  wait_event("network.repaired", "");
+  ping("101", "203.0.113.1");
+  EXPECT_GE(sent(), second + 5 * 84);
+  auto csv = ctl({"-o", "csv", "usage", "101"}).out;
+  EXPECT_EQ(csv.substr(0, csv.find('\n')), "from,direction,family,class,packets,bytes");
+  auto stats = json({"stats", "101", "--interval", "0"});
+  EXPECT_GE(stats.number("/0/network/txBytes"), second);
+}
+
+TEST_F(NetworkTest, RatesAndGuardsChangeLive) {
+  make_connected("101");
+  auto changed = json({"set", "101", "rateIn=5M", "network.interfaces.eth0.guards.arp=off", "smtp=deny"});
+  for (const auto& change : changed.items("/changes")) EXPECT_EQ(change.string("/effect"), "live") << change.dump();
+  bool found = false;
+  for (const auto& limit : json({"show", "101"}).items("/limits"))
+    if (limit.string("/limit") == "network.eth0.rateIn") {
+      found = true;
+      EXPECT_EQ(limit.string("/value"), "5M");
+      EXPECT_EQ(limit.string("/state"), "enforced");
+    }
+  EXPECT_TRUE(found);
+  ping("101", "203.0.113.1");
+  auto later = json({"set", "101", "network.interfaces.eth0.mtu=1400"});
+  EXPECT_EQ(later.string("/restartRequired/0"), "network.interfaces.eth0.mtu");
+  // A neighbour's address: dropped at the port and counted.
+  ctl({"exec", "101", "--", "ip", "address", "add", "203.0.113.99/32", "dev", "lo"});
+  (void)vpsd_->ctl({"exec", "101", "--", "ping", "-c", "2", "-W", "1", "-I", "203.0.113.99", "203.0.113.1"});
+  bool dropped = false;
+  for (const auto& drop : json({"show", "101"}).items("/usage/dropped")) dropped = dropped || (drop.string("/kind") == "ipv4" && drop.number("/packets") >= 2);
+  EXPECT_TRUE(dropped) << json({"show", "101"}).dump();
+}
+
+TEST_F(NetworkTest, RoutedAddressesAreReachedFromOutside) {
+  ctl({"network", "create", "public", "--mode", "routed", "--subnet", "198.51.100.64/28", "--subnet", "2001:db8:1:0:64::/80", "--uplink", "up0"});
+  ctl({"create", "101", "-t", "busybox", "--set", "network.interfaces=[{name: venet0, network: public, addresses: [auto]}]"});
+  ctl({"start", "--wait", "101"});
+  const auto mine = addresses("101");
+  ASSERT_EQ(mine.size(), 2u);
+  ping("101", "203.0.113.1");
+  ping("101", "2001:db8:2::1");
+  auto from_outside = scene_->internet({"busybox", "ping", "-c", "5", "-A", "-W", "5", mine[0]});
+  EXPECT_EQ(from_outside.code, 0) << from_outside.describe();
+  auto again = scene_->internet({"busybox", "ping6", "-c", "5", "-A", "-W", "5", mine[1]});
+  EXPECT_EQ(again.code, 0) << again.describe();
+  // Somebody outside has an address that we are about to give out.
+  ASSERT_EQ(scene_->internet({"ip", "address", "add", "198.51.100.70/24", "dev", "up1"}).code, 0);
+  ctl({"network", "set", "public", "probe=refuse"});
+  auto refused = ctl({"create", "102", "-t", "busybox", "--set", "network.interfaces=[{name: venet0, network: public, addresses: [198.51.100.70]}]"}, 4);
+  EXPECT_NE(refused.err.find("198.51.100.70 is in use already"), std::string::npos) << refused.err;
+}
+
+TEST_F(NetworkTest, GuestFilesAndPasswordAndKey) {
+  TempDir keys;
+  ASSERT_TRUE(write_file_atomic(keys / "key.pub", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHJ me@example\n"));
+  ctl({"create", "101", "-t", "busybox", "--ip", "auto", "--hostname", "web.example.org", "--ssh-key", keys / "key.pub", "--set", "network.nameservers=[9.9.9.9]"});
+  ctl({"passwd", "101"}, 0, {.input = "first secret\n"});
+  ctl({"start", "--wait", "101"});
+  EXPECT_EQ(ctl({"exec", "101", "--", "cat", "/root/.ssh/authorized_keys"}).out, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHJ me@example\n");
+  EXPECT_EQ(ctl({"exec", "101", "--", "stat", "-c", "%a %u", "/root/.ssh", "/root/.ssh/authorized_keys"}).out, "700 0\n600 0\n");
+  EXPECT_NE(ctl({"exec", "101", "--", "cat", "/etc/resolv.conf"}).out.find("nameserver 9.9.9.9\n"), std::string::npos);
+  EXPECT_NE(ctl({"exec", "101", "--", "cat", "/etc/hosts"}).out.find("127.0.1.1\tweb.example.org web\n"), std::string::npos);
+  auto shadow = ctl({"exec", "101", "--", "grep", "^root:", "/etc/shadow"}).out;
+  EXPECT_EQ(shadow.substr(0, 8), "root:$6$");
+  ctl({"passwd", "101"}, 0, {.input = "second secret\n"});
+  auto after = ctl({"exec", "101", "--", "grep", "^root:", "/etc/shadow"}).out;
+  EXPECT_EQ(after.substr(0, 8), "root:$6$");
+  EXPECT_NE(after, shadow);
+  EXPECT_EQ(ctl({"exec", "101", "--", "stat", "-c", "%u", "/etc/shadow"}).out, "0\n");
+  ctl({"passwd", "101", "--user", "nobody-here"}, 3, {.input = "x\n"});
+  ctl({"passwd", "101"}, 2, {.input = "\n"});
+}
+
+class DebianNetworkTest : public NetworkTest {
+ protected:
+  DebianNetworkTest() : NetworkTest({"debian-12"}) {}
+};
+
+// A whole Debian: its own networking service, started later, changes nothing, and ssh lets in the key that was given at create.
+TEST_F(DebianNetworkTest, SshWithTheKeyOfCreate) {
+  TempDir keys;
+  ASSERT_EQ(run({"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", keys / "key"})->code, 0);
+  ctl({"create", "101", "--template", "debian-12", "--ip", "auto", "--hostname", "web", "--ssh-key", keys / "key.pub"});
+  ctl({"start", "--wait", "--timeout", "120", "101"}, 0, {.timeout = std::chrono::seconds(150)});
+  const auto mine = addresses("101");
+  ASSERT_EQ(mine.size(), 2u);
+  auto ssh = [&](const std::string& address, const std::string& command) {
+    auto result = run({"ssh", "-i", keys / "key", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-o",
+                       "LogLevel=ERROR", "root@" + address, command});
+    return result ? *result : CommandResult{};
+  };
+  EXPECT_TRUE(eventually([&] { return ssh(mine[0], "true").code == 0; }, std::chrono::seconds(30))) << ssh(mine[0], "true").describe();
+  EXPECT_EQ(ssh(mine[0], "hostname").out, "web\n");
+  EXPECT_EQ(ssh(mine[1], "cat /etc/hostname").out, "web\n");
+  ctl({"exec", "101", "--", "systemctl", "start", "systemd-networkd"});
+  ctl({"exec", "101", "--", "systemctl", "restart", "systemd-networkd"});
+  ctl({"exec", "101", "--", "ping", "-c", "3", "-W", "5", "203.0.113.1"});
+  ctl({"exec", "101", "--", "ping", "-c", "3", "-W", "5", "2001:db8:2::1"});
+  EXPECT_EQ(ssh(mine[0], "hostname").out, "web\n");
+}
+
+TEST_F(NetworkTest, AnInterruptedStartLeavesNoLinkAndNoLease) {
+  for (const char* point : {"daemon.create.addresses", "daemon.start.network", "launch.network"}) {
+    SCOPED_TRACE(point);
+    for (const char* how : {"error:EIO", "kill"}) {
+      SCOPED_TRACE(how);
+      const bool daemon = std::string_view(point).starts_with("daemon");
+      ASSERT_TRUE(vpsd_->stop());
+      restart_vpsd({{"VPS_FAILPOINTS", fmt::format("{}={}", point, how)}});
+      (void)vpsd_->ctl({"create", "101", "--template", "busybox", "--ip", "auto", "--start"});
+      if (daemon && std::string_view(how) == "kill") ASSERT_TRUE(vpsd_->wait_exit());
+      else ASSERT_TRUE(vpsd_->stop());
+      restart_vpsd();
+      (void)vpsd_->ctl({"destroy", "--force", "101"});
+      EXPECT_EQ(json({"network", "show", "default"}).items("/addresses").size(), 0u);
+      const std::vector<std::string> wanted = {"up0", "vbr-default"};
+      EXPECT_TRUE(eventually([&] { return link_names().value_or(std::vector<std::string>{}) == wanted; }))
+          << ::testing::PrintToString(link_names().value_or(std::vector<std::string>{}));
+    }
+  }
+  make_connected("101");
+  ping("101", "203.0.113.1");
+}
+
+}  // namespace
+}  // namespace vps::test

@@ -1,0 +1,105 @@
+#include "daemon/networks/lease_book.h"
+
+#include <gtest/gtest.h>
+
+#include "base/files.h"
+#include "tests/support/temp_dir.h"
+
+namespace vps::daemon {
+namespace {
+
+using std::chrono::milliseconds;
+
+class LeaseBookTest : public testing::Test {
+ protected:
+  LeaseBookTest() {
+    networks_["small"] = *parse_network_definition("{name: small, subnets: [10.0.0.0/29]}", "");
+    networks_["both"] = *parse_network_definition("{name: both, subnets: [10.1.0.0/24, 'fd00::/64']}", "");
+    networks_["plain"] = *parse_network_definition("{name: plain, mode: macvlan, uplinks: [e]}", "");
+  }
+  LeaseBook open(milliseconds cool_down = milliseconds(0)) { return LeaseBook(dir_ / "ledger.db", cool_down); }
+  static std::vector<Interface> on(const std::string& network, std::vector<std::string> addresses = {"auto"}) {
+    Interface interface;
+    interface.name = "eth0";
+    interface.network = network;
+    interface.addresses = std::move(addresses);
+    return {interface};
+  }
+  static std::string text(const Result<std::vector<Lease>>& leases) {
+    if (!leases) return fmt::format("{} {}", static_cast<int>(leases.error().code()), leases.error().to_string());
+    std::string out;
+    for (const auto& lease : *leases) out += (out.empty() ? "" : " ") + format_prefix(lease.address);
+    return out;
+  }
+
+  vps::test::TempDir dir_;
+  LeaseBook::Networks networks_;
+};
+
+TEST_F(LeaseBookTest, GivesTheNextFreeAndKeepsIt) {
+  auto book = open();
+  EXPECT_EQ(text(book.assign("1", on("small"), networks_)), "10.0.0.2/29");
+  EXPECT_EQ(text(book.assign("2", on("small"), networks_)), "10.0.0.3/29");
+  EXPECT_EQ(text(book.assign("1", on("small"), networks_)), "10.0.0.2/29");
+  EXPECT_EQ(text(book.assign("3", on("both"), networks_)), "10.1.0.2/24 fd00::2/64");
+  auto again = open();
+  EXPECT_EQ(text(again.of_vps("2")), "10.0.0.3/29");
+  EXPECT_EQ(text(again.assign("4", on("small"), networks_)), "10.0.0.4/29");
+}
+
+TEST_F(LeaseBookTest, ExhaustedPoolsAndDuplicatesChangeNothing) {
+  auto book = open();
+  for (const char* id : {"1", "2", "3", "4", "5"}) ASSERT_TRUE(book.assign(id, on("small"), networks_));
+  EXPECT_EQ(text(book.assign("6", on("small"), networks_)), "9 no free address in network small (10.0.0.0/29)");
+  EXPECT_EQ(text(book.assign("6", on("both", {"10.1.0.9", "10.0.0.2"}), networks_)),
+            "2 network.interfaces.eth0.addresses: 10.0.0.2 is in no subnet of network both");
+  EXPECT_EQ(text(book.assign("6", on("small", {"10.0.0.4"}), networks_)), "4 address 10.0.0.4 of network small is vps 3's");
+  EXPECT_EQ(text(book.assign("6", on("small", {"10.0.0.1"}), networks_)),
+            "2 network.interfaces.eth0.addresses: 10.0.0.1 cannot be given out in network small: it is a gateway or the edge of 10.0.0.0/29");
+  EXPECT_EQ(text(book.assign("6", on("small", {"10.0.0.4/24"}), networks_)),
+            "2 network.interfaces.eth0.addresses: 10.0.0.4/24: network small has the subnet 10.0.0.0/29");
+  EXPECT_EQ(text(book.of_vps("6")), "");
+  EXPECT_EQ(text(book.assign("7", on("plain", {"192.0.2.1/24"}), networks_)), "192.0.2.1/24");
+  EXPECT_EQ(text(book.assign("8", on("plain", {"192.0.2.1/24"}), networks_)), "4 address 192.0.2.1 of network plain is vps 7's");
+}
+
+TEST_F(LeaseBookTest, AddressesRestBeforeTheyAreAnothers) {
+  auto book = open(milliseconds(3'600'000));
+  ASSERT_TRUE(book.assign("1", on("small"), networks_));
+  ASSERT_TRUE(book.release("1"));
+  EXPECT_EQ(text(book.assign("2", on("small"), networks_)), "10.0.0.3/29");
+  EXPECT_EQ(text(book.assign("1", on("small"), networks_)), "10.0.0.2/29") << "who had it may have it again";
+  auto quick = open(milliseconds(0));
+  ASSERT_TRUE(quick.release("1"));
+  EXPECT_EQ(text(quick.assign("3", on("small"), networks_)), "10.0.0.2/29");
+}
+
+TEST_F(LeaseBookTest, ChangesGiveBackWhatIsNotAskedForAnyMore) {
+  auto book = open();
+  ASSERT_TRUE(book.assign("1", on("small", {"auto", "10.0.0.6"}), networks_));
+  EXPECT_EQ(text(book.of_vps("1")), "10.0.0.2/29 10.0.0.6/29");
+  ASSERT_TRUE(book.assign("1", on("small", {"10.0.0.5"}), networks_, true));
+  EXPECT_EQ(book.of_vps("1")->size(), 3u) << "it runs with the others still";
+  ASSERT_TRUE(book.assign("1", on("small", {"10.0.0.5"}), networks_));
+  EXPECT_EQ(text(book.of_vps("1")), "10.0.0.5/29");
+}
+
+TEST_F(LeaseBookTest, SweepsWhatBelongsToNobody) {
+  auto book = open();
+  ASSERT_TRUE(book.assign("1", on("small"), networks_));
+  ASSERT_TRUE(book.assign("2", on("small"), networks_));
+  auto gone = book.sweep([](const std::string& id) { return id == "2"; });
+  ASSERT_TRUE(gone);
+  EXPECT_EQ(*gone, std::vector<std::string>{"1"});
+  EXPECT_EQ(book.of_network("small")->size(), 1u);
+}
+
+TEST_F(LeaseBookTest, WhatCannotBeReadGivesNothingOut) {
+  ASSERT_TRUE(write_file_atomic(dir_ / "ledger.db", std::string(8192, 'x')));
+  auto book = open();
+  EXPECT_FALSE(book.assign("1", on("small"), networks_));
+  EXPECT_FALSE(book.of_vps("1"));
+}
+
+}  // namespace
+}  // namespace vps::daemon
