@@ -22,6 +22,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kChunk = 16u << 10;
 constexpr std::size_t kMaxPending = 64u << 10;  // input that the VPS has not taken yet; then ours is not read
 constexpr std::size_t kMaxDrain = 1u << 20;     // after the end, when something in the background goes on writing
+constexpr int kLastWordsMs = 200;               // silence of a terminal that somebody in the background keeps open
 constexpr char kEndOfFile = 4;                  // VEOF of a fresh terminal
 
 class TtySession {
@@ -137,7 +138,8 @@ class TtySession {
   Result<> drain() {
     for (std::size_t total = 0; master_ && total < kMaxDrain; total += kChunk) {
       pollfd item{master_.get(), POLLIN, 0};
-      if (::poll(&item, 1, 0) <= 0) return {};
+      // The kernel passes on the last words from a work queue: they may come a moment after the end, then EIO.
+      if (::poll(&item, 1, kLastWordsMs) <= 0) return {};
       VPS_TRY(copy_output());
     }
     return {};

@@ -86,15 +86,17 @@ Result<ExitStatus> Foreground::wait(const PidFd& process, UniqueFd console) {
     copy_window_size(STDIN_FILENO, console.get());
   }
   bool ended = false;
-  // After its end what the terminal still holds is shown; a descendant that keeps it open does not keep us.
-  while (!ended || (output.open && output.pending.empty())) {
-    std::array<pollfd, 4> items{{{process.fd(), static_cast<short>(ended ? 0 : POLLIN), 0},
+  // After its end what the terminal still holds is shown, to the end of file: the kernel passes on the last words from a work queue,
+  // a moment later. A descendant that keeps the terminal open does not keep us once it is silent.
+  constexpr int kLastWordsMs = 200;
+  while (!ended || output.open) {
+    std::array<pollfd, 4> items{{{ended ? -1 : process.fd(), POLLIN, 0},
                                  {state_->signals.fd(), POLLIN, 0},
                                  {-1, 0, 0},
                                  {-1, 0, 0}}};
     if (input.open && !ended) items[2] = {input.pending.empty() ? input.from : input.to, static_cast<short>(input.pending.empty() ? POLLIN : POLLOUT), 0};
     if (output.open) items[3] = {output.pending.empty() ? output.from : output.to, static_cast<short>(output.pending.empty() ? POLLIN : POLLOUT), 0};
-    int ready = ::poll(items.data(), items.size(), ended ? 0 : -1);
+    int ready = ::poll(items.data(), items.size(), ended && output.pending.empty() ? kLastWordsMs : -1);
     if (ready < 0 && errno == EINTR) continue;
     if (ready < 0) return fail_errno(errno, "poll");
     if (ready == 0) break;

@@ -40,9 +40,6 @@ class KernelNetworkHost final : public NetworkHost {
     auto ours = VPS_TRY(filter());
     return std::make_unique<netns::FilterWatch>(VPS_TRY(netns::FilterWatch::open(ours.table())));
   }
-  Result<std::vector<netns::ForeignBlock>> foreign_blocks(const std::string&, const std::string&) override {
-    return std::vector<netns::ForeignBlock>{};
-  }
 
   Result<std::vector<netns::ForeignBlock>> foreign_blocks(const std::string& link, const std::string& uplink) override {
     return netns::Filter::foreign_blocks(link, uplink);
