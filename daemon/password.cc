@@ -22,7 +22,8 @@ constexpr std::size_t kMaxShadow = 4u << 20;
 constexpr std::size_t kMaxPassword = 512;  // CRYPT_MAX_PASSPHRASE_SIZE
 constexpr mode_t kShadowMode = 0640;
 
-// File system rights of this thread as those of the guest's root, for as long as it lives.
+// New files of this thread belong to the guest's root, for as long as it lives: one of the host's root cannot be made there. The
+// rights to give files away go meanwhile (setfsuid(2) takes CAP_CHOWN and its like).
 class ActAs {
  public:
   explicit ActAs(IdRange ids) {
@@ -58,7 +59,7 @@ bool knows_yescrypt(int root) {
 }
 
 // The new file beside the old one, then in its place: a login in this moment sees one of the two.
-Result<> replace_in_root(int root, const std::string& path, std::string_view content, mode_t mode) {
+Result<> replace_in_root(int root, IdRange ids, const std::string& path, std::string_view content, mode_t mode) {
   auto slash = path.rfind('/');
   auto parent = VPS_TRY(open_in_root(root, path.substr(0, slash + 1), O_RDONLY | O_DIRECTORY));
   const std::string name = path.substr(slash + 1);
@@ -66,7 +67,11 @@ Result<> replace_in_root(int root, const std::string& path, std::string_view con
   const bool there = ::fstatat(parent.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
   if (there && !S_ISREG(st.st_mode)) return fail(Code::kFailed, "{} is no regular file", path);
   const std::string temporary = fmt::format(".{}.{}", name, random_hex(8));
-  auto fd = VPS_TRY(open_at(parent.get(), temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
+  auto made = [&] {
+    ActAs owner(ids);
+    return open_at(parent.get(), temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+  }();
+  auto fd = VPS_TRY(std::move(made));
   auto written = [&]() -> Result<> {
     VPS_TRY(write_all(fd.get(), content));
     if (there && ::fchown(fd.get(), st.st_uid, st.st_gid) != 0) return fail_errno(errno, "owner of {}", path);
@@ -116,11 +121,10 @@ Result<std::string> with_hash(std::string_view shadow, std::string_view user, st
 
 Result<> set_password_running(int pid, IdRange ids, const std::string& user, const std::string& password) {
   auto root = VPS_TRY_CTX("its root", open_path(fmt::format("/proc/{}/root", pid), O_PATH | O_DIRECTORY));
-  ActAs owner(ids);
   auto hash = VPS_TRY(hash_password(password, knows_yescrypt(root.get())));
   auto before = VPS_TRY(read_in_root(root.get(), kShadow));
   auto after = VPS_TRY(with_hash(before, user, hash));
-  return replace_in_root(root.get(), kShadow, after, kShadowMode);
+  return replace_in_root(root.get(), ids, kShadow, after, kShadowMode);
 }
 
 Result<> set_password_stopped(const RootfsPlan& rootfs, const std::string& user, const std::string& password) {
@@ -177,7 +181,7 @@ Result<> write_disk_file(const RootfsPlan& rootfs, const std::string& path, std:
     if (::fchmodat(made.get(), ".", like, 0) != 0) return fail_errno(errno, "mode of {}", directory);
   }
   const bool fresh = !open_in_root(root.get(), path, O_PATH | O_NOFOLLOW);
-  VPS_TRY(replace_in_root(root.get(), path, content, below ? below->st_mode & 07777u : mode));
+  VPS_TRY(replace_in_root(root.get(), {}, path, content, below ? below->st_mode & 07777u : mode));
   if (!fresh || !below) return {};
   auto file = VPS_TRY(open_in_root(root.get(), path, O_RDONLY | O_NOFOLLOW));
   if (::fchown(file.get(), below->st_uid, below->st_gid) != 0) return fail_errno(errno, "owner of {}", path);

@@ -53,9 +53,9 @@ Result<std::string> root_kind(Socket& socket, const Link& link) {
   return kind;
 }
 
-Result<std::vector<Filter>> ingress_filters(Socket& socket, const Link& link) {
+Result<std::vector<IngressFilter>> ingress_filters(Socket& socket, const Link& link) {
   auto replies = socket.dump(question(RTM_GETTFILTER, fmt::format("list the filters of {}", link.name), link.index, kIngressParent));
-  std::vector<Filter> filters;
+  std::vector<IngressFilter> filters;
   if (!replies) {
     if (absent(replies.error())) return filters;
     return std::unexpected(std::move(replies).error());
@@ -75,10 +75,10 @@ Result<std::vector<std::uint32_t>> classes(Socket& socket, const Link& link) {
   return ids;
 }
 
-bool has(const std::vector<Filter>& filters, std::uint16_t preference) {
-  return std::ranges::find(filters, preference, &Filter::preference) != filters.end();
+bool has(const std::vector<IngressFilter>& filters, std::uint16_t preference) {
+  return std::ranges::find(filters, preference, &IngressFilter::preference) != filters.end();
 }
-int redirect_target(const std::vector<Filter>& filters) {
+int redirect_target(const std::vector<IngressFilter>& filters) {
   for (const auto& filter : filters)
     if (filter.preference == kRedirectFilter && filter.target != 0) return filter.target;
   return 0;
@@ -177,8 +177,8 @@ std::vector<LimitReport> look_at_limits(const Host& host, Socket& socket, const 
   if (has_host_end(port))
     if (auto found = find_link(socket, port.host_link)) link = std::move(*found);
   std::string none = has_host_end(port) ? "the port is not there" : "the interface has no end on the host where a rate could be held";
-  std::vector<Filter> filters;
-  if (link) filters = ingress_filters(socket, *link).value_or(std::vector<Filter>{});
+  std::vector<IngressFilter> filters;
+  if (link) filters = ingress_filters(socket, *link).value_or(std::vector<IngressFilter>{});
 
   auto report = [&](std::string_view limit, std::uint64_t value, bool enforced, std::string by) {
     auto why = std::ranges::find(trouble, limit, [](const auto& each) -> std::string_view { return each.first; });

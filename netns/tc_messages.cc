@@ -195,12 +195,12 @@ std::optional<std::uint32_t> parse_class_id(const MessageView& message) {
   return head->tcm_handle;
 }
 
-std::optional<Filter> parse_filter(const MessageView& message) {
+std::optional<IngressFilter> parse_filter(const MessageView& message) {
   if (message.type != RTM_NEWTFILTER) return std::nullopt;
   auto head = message.header<tcmsg>();
   if (!head) return std::nullopt;
   Attributes attributes(message, sizeof *head);
-  Filter filter{head->tcm_parent, static_cast<std::uint16_t>(head->tcm_info >> 16), attributes.text(TCA_KIND), 0};
+  IngressFilter filter{head->tcm_parent, static_cast<std::uint16_t>(head->tcm_info >> 16), attributes.text(TCA_KIND), 0};
   if (filter.kind != "u32") return filter;
   Attributes action = attributes.nested(TCA_OPTIONS).nested(TCA_U32_ACT).nested(1);
   auto parameters = action.text(TCA_ACT_KIND) == "mirred" ? action.nested(TCA_ACT_OPTIONS).find(TCA_MIRRED_PARMS) : std::nullopt;

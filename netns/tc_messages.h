@@ -40,13 +40,13 @@ struct Qdisc {
 };
 std::optional<Qdisc> parse_qdisc(const MessageView& message);
 std::optional<std::uint32_t> parse_class_id(const MessageView& message);
-struct Filter {
+struct IngressFilter {
   std::uint32_t parent = 0;
   std::uint16_t preference = 0;
   std::string kind;
   int target = 0;  // where the packets are sent to; 0: nowhere
-  bool operator==(const Filter&) const = default;
+  bool operator==(const IngressFilter&) const = default;
 };
-std::optional<Filter> parse_filter(const MessageView& message);
+std::optional<IngressFilter> parse_filter(const MessageView& message);
 
 }  // namespace vps::netns

@@ -200,7 +200,7 @@ TEST_F(NetworkTest, TrafficIsCountedOverRestartsAndFlushes) {
 
 TEST_F(NetworkTest, RatesAndGuardsChangeLive) {
   make_connected("101");
-  auto changed = json({"set", "101", "rateIn=5M", "network.interfaces.eth0.guards.arp=off", "smtp=deny"});
+  auto changed = json({"set", "101", "rateIn=5M", "rateOut=6M", "network.interfaces.eth0.guards.arp=off", "smtp=deny"});
   for (const auto& change : changed.items("/changes")) EXPECT_EQ(change.string("/effect"), "live") << change.dump();
   bool found = false;
   for (const auto& limit : json({"show", "101"}).items("/limits"))
@@ -252,11 +252,12 @@ TEST_F(NetworkTest, GuestFilesAndPasswordAndKey) {
   EXPECT_NE(ctl({"exec", "101", "--", "cat", "/etc/hosts"}).out.find("127.0.1.1\tweb.example.org web\n"), std::string::npos);
   auto shadow = ctl({"exec", "101", "--", "grep", "^root:", "/etc/shadow"}).out;
   EXPECT_EQ(shadow.substr(0, 8), "root:$6$");
+  ctl({"exec", "101", "--", "chown", "0:42", "/etc/shadow"});  // Debian's group of this file
   ctl({"passwd", "101"}, 0, {.input = "second secret\n"});
   auto after = ctl({"exec", "101", "--", "grep", "^root:", "/etc/shadow"}).out;
   EXPECT_EQ(after.substr(0, 8), "root:$6$");
   EXPECT_NE(after, shadow);
-  EXPECT_EQ(ctl({"exec", "101", "--", "stat", "-c", "%u", "/etc/shadow"}).out, "0\n");
+  EXPECT_EQ(ctl({"exec", "101", "--", "stat", "-c", "%u:%g", "/etc/shadow"}).out, "0:42\n");
   ctl({"passwd", "101", "--user", "nobody-here"}, 3, {.input = "x\n"});
   ctl({"passwd", "101"}, 2, {.input = "\n"});
 }

@@ -214,7 +214,7 @@ TEST(Shaping, WhereAFilterSendsPacketsIsRead) {
   std::string_view data = bytes;
   auto filter = parse_filter(*next_message(data));
   ASSERT_TRUE(filter);
-  EXPECT_EQ(*filter, (Filter{kIngressParent, kRedirectFilter, "u32", 12}));
+  EXPECT_EQ(*filter, (IngressFilter{kIngressParent, kRedirectFilter, "u32", 12}));
 }
 
 }  // namespace
