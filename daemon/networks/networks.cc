@@ -207,6 +207,7 @@ Result<> Networks::remove(const std::string& name, const std::vector<std::string
   VPS_TRY(step("daemon.network.unlinked"));
   VPS_TRY(store_.remove(name));
   VPS_TRY(put_filter());
+  sweep_host();
   ledger_.append("network.deleted", "", fmt::format("network {} deleted", name));
   return {};
 }
@@ -462,6 +463,19 @@ void Networks::restore_leases(const net::VpsPlan& plan) {
   if (auto done = leases_.take_back(leases, plan.id); !done) log::error("vps {}: {}", plan.id, done.error().to_string());
 }
 
+// What no port that runs has: a stop leaves it, since taking it away there would hold the stop up.
+void Networks::sweep_host() {
+  std::vector<std::string> ids;
+  {
+    std::scoped_lock lock(mutex_);
+    for (const auto& [id, plan] : running_) ids.push_back(id);
+  }
+  auto swept = host_->sweep(ids);
+  if (!swept) log::error("network: {}", swept.error().to_string());
+  if (swept)
+    for (const auto& line : *swept) log::info("network: {}", line);
+}
+
 void Networks::settle(const std::function<bool(const std::string&)>& lives) {
   auto released = leases_.sweep(lives);
   if (!released) log::error("addresses: {}", released.error().to_string());
@@ -483,10 +497,7 @@ void Networks::settle(const std::function<bool(const std::string&)>& lives) {
       log::error("{}", done.error().to_string());
       ledger_.append("network.failed", "", done.error().to_string());
     }
-  auto swept = host_->sweep(ids);
-  if (!swept) log::error("network: {}", swept.error().to_string());
-  if (swept)
-    for (const auto& line : *swept) log::info("network: {}", line);
+  sweep_host();
   if (auto held = host_->filtered_ids())
     for (const auto& id : *held) {
       if (std::ranges::find(ids, id) != ids.end()) continue;

@@ -93,6 +93,7 @@ class Networks {
   Result<> choose_subnets(Network& network, const netns::HostView& view) const;
   Result<> ensure(const Network& network);
   Result<> put_filter();
+  void sweep_host();
   Result<> detach_left_ports(const net::NetworkPlan& network);
   void restore_leases(const net::VpsPlan& plan);
   [[nodiscard]] netns::FilterState filter_state() const;
