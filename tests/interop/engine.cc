@@ -154,7 +154,12 @@ void EngineTest::SetUp() {
 void EngineTest::TearDown() {
   if (!engine().problem().empty() || IsSkipped()) return;
   std::vector<std::string> left;
-  (void)eventually([&] { return (left = leftovers(before_, engine().snapshot())).empty(); }, std::chrono::seconds(10));
+  (void)eventually([&] {
+    left = leftovers(before_, engine().snapshot());
+    // What the first exec notes down of a container that several tests share: gone with the container.
+    std::erase_if(left, [](const std::string& what) { return what.starts_with("file: ") && what.ends_with("/config.json.exec"); });
+    return left.empty();
+  }, std::chrono::seconds(10));
   EXPECT_THAT(left, testing::IsEmpty()) << "left over by the test";
 }
 
