@@ -8,8 +8,10 @@
 #include <chrono>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/units.h"
@@ -26,11 +28,25 @@ struct Point {
   std::atomic<std::uint64_t> passes{0};
 };
 
-std::vector<std::unique_ptr<Point>>& points() {
-  static std::vector<std::unique_ptr<Point>> list;
-  return list;
+using Points = std::vector<std::unique_ptr<Point>>;
+
+// Whoever passes a point keeps the list that he has found, while another may set a new one.
+struct Configured {
+  std::mutex mutex;
+  std::shared_ptr<const Points> points;
+};
+Configured& configured() {
+  static Configured instance;
+  return instance;
 }
-bool any_points = false;
+constinit std::atomic<bool> any_points = false;
+
+void use(Points list) {
+  auto& now = configured();
+  std::scoped_lock lock(now.mutex);
+  any_points.store(!list.empty());
+  now.points = std::make_shared<const Points>(std::move(list));
+}
 
 Result<int> errno_by_name(std::string_view name) {
   constexpr int kLastErrno = 133;
@@ -45,8 +61,8 @@ Result<int> errno_by_name(std::string_view name) {
 
 namespace {
 
-Result<std::vector<std::unique_ptr<Point>>> parse(std::string_view spec) {
-  std::vector<std::unique_ptr<Point>> list;
+Result<Points> parse(std::string_view spec) {
+  Points list;
   while (!spec.empty()) {
     auto end = spec.find(';');
     std::string_view item = spec.substr(0, end);
@@ -87,16 +103,19 @@ Result<std::vector<std::unique_ptr<Point>>> parse(std::string_view spec) {
 }  // namespace
 
 Result<> configure(std::string_view spec) {
-  points().clear();
-  any_points = false;
-  points() = VPS_TRY(parse(spec));
-  any_points = !points().empty();
+  use({});
+  use(VPS_TRY(parse(spec)));
   return {};
 }
 
 Result<> hit(std::string_view name) {
-  if (!any_points) return {};
-  for (auto& point : points()) {
+  if (!any_points.load(std::memory_order_relaxed)) return {};
+  std::shared_ptr<const Points> points;
+  {
+    std::scoped_lock lock(configured().mutex);
+    points = configured().points;
+  }
+  for (const auto& point : *points) {
     if (point->name != name) continue;
     std::uint64_t pass = ++point->passes;
     if (point->pass != 0 && point->pass != pass) continue;

@@ -9,7 +9,7 @@
 
 namespace vps::failpoint {
 
-// Parses `spec` (usually getenv("VPS_FAILPOINTS")); an empty or malformed spec clears all. Not thread-safe against hit().
+// Parses `spec` (usually getenv("VPS_FAILPOINTS")); an empty or malformed spec clears all. Thread-safe, also against hit().
 Result<> configure(std::string_view spec);
 // An error when the failpoint `name` is set to fail; may not return when it is set to kill.
 Result<> hit(std::string_view name);
