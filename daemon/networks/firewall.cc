@@ -4,30 +4,31 @@
 
 namespace vps::daemon {
 
-Result<FirewallChange> add_rule(Manager& manager, const std::string& vps, const std::string& rule, Milliseconds turn) {
-  auto parsed = VPS_TRY(parse_firewall_rule(rule));
+namespace {
+
+// Puts `entry` behind the others of its list, under a number of its own.
+template <class Entry>
+Result<FirewallChange> append(Manager& manager, const std::string& vps, std::vector<Entry> Firewall::*list, Entry entry, Milliseconds turn) {
+  entry.number = 0;
   FirewallChange change;
   change.result = VPS_TRY(manager.edit(vps, "firewall", turn, [&](Definition& definition) -> Result<> {
-    parsed.number = 0;
-    definition.network.firewall.rules.push_back(parsed);
+    auto& entries = definition.network.firewall.*list;
+    entries.push_back(entry);
     number_firewall(definition);
-    change.number = definition.network.firewall.rules.back().number;
+    change.number = entries.back().number;
     return {};
   }));
   return change;
 }
 
+}  // namespace
+
+Result<FirewallChange> add_rule(Manager& manager, const std::string& vps, const std::string& rule, Milliseconds turn) {
+  return append(manager, vps, &Firewall::rules, VPS_TRY(parse_firewall_rule(rule)), turn);
+}
+
 Result<FirewallChange> add_forward(Manager& manager, const std::string& vps, const std::string& forward, Milliseconds turn) {
-  auto parsed = VPS_TRY(parse_forward(forward));
-  FirewallChange change;
-  change.result = VPS_TRY(manager.edit(vps, "firewall", turn, [&](Definition& definition) -> Result<> {
-    parsed.number = 0;
-    definition.network.firewall.forwards.push_back(parsed);
-    number_firewall(definition);
-    change.number = definition.network.firewall.forwards.back().number;
-    return {};
-  }));
-  return change;
+  return append(manager, vps, &Firewall::forwards, VPS_TRY(parse_forward(forward)), turn);
 }
 
 Result<FirewallChange> delete_entry(Manager& manager, const std::string& vps, std::uint32_t number, Milliseconds turn) {
