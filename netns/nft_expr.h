@@ -1,7 +1,7 @@
 // Expressions, rules, sets and elements of nftables as data, and their netlink bytes (linux/netfilter/nf_tables.h). Pure.
 //
 // Debian ships no static libmnl, on which libnftnl stands, and programs that link this folder are static: so the messages are
-// written here. tests/unit/netns reads them back with libnftnl.
+// written here. tests/unit/netns holds them against a golden list of every rule.
 #pragma once
 
 #include <cstdint>

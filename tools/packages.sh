@@ -12,7 +12,7 @@ packages_of() {
     build)  # compile and link every program
       echo ca-certificates git g++ cmake ninja-build ccache pkg-config linux-libc-dev \
         libboost1.81-dev libfmt-dev libspdlog-dev nlohmann-json3-dev libcli11-dev libyaml-cpp-dev libsqlite3-dev \
-        libseccomp-dev libcap-dev libacl1-dev libmnl-dev libnftnl-dev libarchive-dev libzstd-dev ;;
+        libseccomp-dev libcap-dev libacl1-dev libarchive-dev libzstd-dev ;;
     run)    # what vpsd calls or reads on a host: templates are built from Debian's own packages
       echo mmdebstrap busybox-static debian-archive-keyring procps util-linux ;;
     test)   # tests, their tools and the cheap checks
