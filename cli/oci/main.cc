@@ -2,33 +2,18 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <array>
 #include <cstdio>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "cli/oci/commands.h"
 #include "cli/oci/self.h"
 
-namespace {
-
-// Before any parsing, so that what is parsed is parsed once: is one of the words a command that enters a container?
-bool enters_container(int argc, char** argv) {
-  constexpr std::array<std::string_view, 3> kEntering{"create", "run", "exec"};
-  for (int i = 1; i < argc; ++i)
-    for (auto name : kEntering)
-      if (name == argv[i]) return true;
-  return false;
-}
-
-}  // namespace
-
 int main(int argc, char** argv) {
   // A descriptor of ours must not land on a standard one that the caller has closed: output would go into it.
   for (int fd = 0; fd <= 2; ++fd)
     if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY) != fd) return 1;
-  if (enters_container(argc, argv)) {
+  if (vps::vpsrun::enters_container(argc, argv)) {
     auto protection = vps::vpsrun::run_from_protected_copy(argv);
     if (!protection) {
       std::fprintf(stderr, "vpsrun: %s\n", protection.error().to_string().c_str());

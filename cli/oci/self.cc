@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/sendfile.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -15,7 +14,6 @@
 namespace vps::vpsrun {
 namespace {
 
-constexpr const char* kSelf = "/proc/self/exe";
 constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 
 Result<bool> is_protected() {
@@ -31,7 +29,7 @@ Result<UniqueFd> read_only_mount() {
   UniqueFd mount(::open_tree(AT_FDCWD, kSelf, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
   if (!mount) return fail_errno(errno, "clone the mount of {}", kSelf);
   mount_attr attributes{};
-  attributes.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID;
+  attributes.attr_set = kCopyAttributes;
   if (::mount_setattr(mount.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0)
     return fail_errno(errno, "make a mount read-only");
   return mount;
