@@ -43,9 +43,9 @@ struct FilterState {
 enum class DropKind : std::uint8_t {
   kMac,               // source MAC of somebody else
   kIpv4, kIpv6,       // source address of somebody else
-  kArp,               // ARP in the name of another address or MAC
-  kNeighbour,         // ND advertisement of another address
-  kRouter,            // router advertisement, redirect
+  kArp,               // ARP in the name of another address or MAC, probe for another's address
+  kNeighbour,         // ND in the name of another address or MAC
+  kRouter,            // router advertisement, redirect, query for multicast groups; headers that may hide one
   kDhcp,              // answer of a DHCP server, v4 or v6
   kProtocol,          // neither IPv4, IPv6 nor ARP (where `ip` is guarded)
   kConnections,       // cap on tracked connections

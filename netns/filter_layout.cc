@@ -31,6 +31,8 @@ constexpr std::int32_t kFirst = -450, kLast = 350;
 constexpr std::int32_t kBehindTracking = -150, kDestinationNat = -100, kSourceNat = 100, kFilter = 0;
 constexpr std::uint32_t kConfirmed = 1u << 3, kDestinationTranslated = 1u << 5;  // IPS_CONFIRMED, IPS_DST_NAT
 
+constexpr int kMldReport2 = 143, kMulticastRouter = 151;  // ICMPv6 types (RFC 3810, 4286) that netinet/icmp6.h lacks
+
 std::string byte(int value) { return std::string(1, static_cast<char>(value)); }
 
 Exprs operator+(Exprs left, const Exprs& right) {
@@ -52,6 +54,10 @@ const Ip kV6{Family::kV6, NFPROTO_IPV6, ETH_P_IPV6, 8, 24, 16, "6"};
 Exprs is_family(const Ip& ip) { return {meta(NFT_META_NFPROTO, 15), equal(15, byte(ip.protocol))}; }
 Exprs is_protocol(int protocol) { return {meta(NFT_META_L4PROTO, 15), equal(15, byte(protocol))}; }
 Exprs is_icmp6(int type) { return {payload(Base::kTransport, 0, 1, 15), equal(15, byte(type))}; }
+// So much of the transport header is in this packet.
+Exprs has_transport(unsigned length) {
+  return {payload(Base::kTransport, length - 1, 1, 15), masked(15, byte(0)), equal(15, byte(0))};
+}
 // The port that a packet comes from has this guard on. Uses r0 to r4.
 Exprs guarded(std::uint32_t flag) {
   return {meta(NFT_META_IIFNAME, 0), map("ports", 0, 4), masked(4, native32(flag)), unequal(4, native32(0))};
@@ -153,6 +159,7 @@ struct Claim {
   unsigned offset, length;
 };
 const Claim kArpSender{"wide_arp", "4", Base::kNetwork, 14, 4};
+const Claim kArpTarget{"wide_arp_target", "4", Base::kNetwork, 24, 4};
 const Claim kSource4{"wide_source4", "4", Base::kNetwork, 12, 4};
 const Claim kSource6{"wide_source6", "6", Base::kNetwork, 8, 16};
 const Claim kTarget6{"wide_target6", "6", Base::kTransport, 8, 16};
@@ -191,11 +198,15 @@ void arp_guard(Rules& rules) {
   // Ethernet and IPv4 only: hardware type, protocol, lengths.
   rules.rule(guarded(kGuardArp) + Exprs{payload(Base::kNetwork, 0, 6, 4), unequal(4, std::string("\0\1\10\0\6\4", 6)), go_to("drop_arp")});
   rules.rule(guarded(kGuardArp) + Exprs{payload(Base::kNetwork, 8, 6, 4), not_in_set("macs", 0), go_to("drop_arp")});
-  // Sender 0.0.0.0: a probe for duplicates claims nothing.
-  rules.rule({payload(Base::kNetwork, 14, 4, 0), equal(0, std::string(4, '\0')), accept()});
+  rules.rule({payload(Base::kNetwork, 14, 4, 0), equal(0, std::string(4, '\0')), go_to("arp_probe")});
   allowed_source(rules, kArpSender, accept());
   rules.rule(guarded(kGuardArp) + Exprs{go_to("drop_arp")});
   wide_chain(rules, kArpSender, accept());
+  // Without a sender it claims nothing, but whoever is about to take the address gives way to it (RFC 5227).
+  rules.chain("arp_probe");
+  allowed_source(rules, kArpTarget, accept());
+  rules.rule(guarded(kGuardArp) + Exprs{go_to("drop_arp")});
+  wide_chain(rules, kArpTarget, accept());
 }
 
 void ipv4_guard(Rules& rules) {
@@ -208,11 +219,30 @@ void ipv4_guard(Rules& rules) {
   rules.rule({go_to("passed4")});
   wide_chain(rules, kSource4, go_to("passed4"));
   rules.chain("passed4");
-  rules.rule(is_protocol(IPPROTO_UDP) + Exprs{payload(Base::kTransport, 0, 2, 0), equal(0, big16(67))} + guarded(kGuardRouter) +
-             Exprs{go_to("drop_dhcp")});
+  // A client takes an answer from any port of the server.
+  for (auto [offset, port] : {std::pair{0u, 67}, {2u, 68}})
+    rules.rule(is_protocol(IPPROTO_UDP) + Exprs{payload(Base::kTransport, offset, 2, 0), equal(0, big16(static_cast<std::uint16_t>(port)))} +
+               guarded(kGuardRouter) + Exprs{go_to("drop_dhcp")});
   rules.rule(is_protocol(IPPROTO_ICMP) + Exprs{payload(Base::kTransport, 0, 1, 0), equal(0, byte(5))} + guarded(kGuardRouter) +
              Exprs{go_to("drop_router")});
+  // Who asks for multicast groups, or advertises that it routes them (RFC 4286), gets the bridge's multicast.
+  for (int type : {0x11, 0x30})
+    rules.rule(is_protocol(IPPROTO_IGMP) + Exprs{payload(Base::kTransport, 0, 1, 0), equal(0, byte(type))} + guarded(kGuardRouter) +
+               Exprs{go_to("drop_router")});
   rules.rule({go_to("count_out4")});
+}
+
+// The link-layer addresses that a neighbour is told (RFC 4861, 4.6.1) are the port's own: else what is sent to it would go to, and be
+// counted for, another. At most two options of 8 bytes, the first at `first`: no kernel sends more, and none hides behind another.
+void neighbour_options(Rules& rules, unsigned first) {
+  rules.chain(fmt::format("options{}", first));
+  auto refuse = [&](Exprs when) { rules.rule(guarded(kGuardArp) + when + Exprs{go_to("drop_neighbour")}); };
+  for (unsigned option : {first, first + 8})
+    for (int type : {ND_OPT_SOURCE_LINKADDR, ND_OPT_TARGET_LINKADDR})
+      refuse({payload(Base::kTransport, option, 1, 4), equal(4, byte(type)), payload(Base::kTransport, option + 2, 6, 4), not_in_set("macs", 0)});
+  refuse({payload(Base::kTransport, first + 1, 1, 4), unequal(4, byte(1))});
+  refuse(has_transport(first + 17));
+  rules.rule({go_to("count_out6")});
 }
 
 void ipv6_guard(Rules& rules) {
@@ -225,22 +255,38 @@ void ipv6_guard(Rules& rules) {
   wide_chain(rules, kSource6, go_to("passed6"));
   rules.chain("unspecified6");
   // Duplicate address detection and what goes with it: solicitations (RFC 4862), multicast reports (RFC 3590).
-  for (int type : {ND_NEIGHBOR_SOLICIT, ND_ROUTER_SOLICIT, MLD_LISTENER_REPORT, 143}) rules.rule(is_icmp6(type) + Exprs{go_to("count_out6")});
+  // A solicitation for an address of another would keep that one from taking it.
+  rules.rule(is_icmp6(ND_NEIGHBOR_SOLICIT) + Exprs{go_to("neighbour")});
+  rules.rule(is_icmp6(ND_ROUTER_SOLICIT) + Exprs{go_to("options8")});
+  for (int type : {MLD_LISTENER_REPORT, kMldReport2}) rules.rule(is_icmp6(type) + Exprs{go_to("count_out6")});
   rules.rule(guarded(kGuardIp) + Exprs{go_to("drop_ipv6")});
   rules.rule({go_to("passed6")});
   rules.chain("passed6");
+  // What follows of a packet in pieces is nothing without the first piece.
+  rules.rule({nft::fragment_offset(0), masked(0, std::string("\xff\xf8", 2)), unequal(0, std::string(2, '\0')), go_to("count_out6")});
   rules.rule(is_protocol(IPPROTO_ICMPV6) + Exprs{go_to("guard_icmp6")});
-  rules.rule(is_protocol(IPPROTO_UDP) + Exprs{payload(Base::kTransport, 0, 2, 0), equal(0, big16(547))} + guarded(kGuardRouter) +
-             Exprs{go_to("drop_dhcp")});
+  for (auto [offset, port] : {std::pair{0u, 547}, {2u, 546}})
+    rules.rule(is_protocol(IPPROTO_UDP) + Exprs{payload(Base::kTransport, offset, 2, 0), equal(0, big16(static_cast<std::uint16_t>(port)))} +
+               guarded(kGuardRouter) + Exprs{go_to("drop_dhcp")});
+  // A first piece without its transport header, and a chain of headers that does not end: what is in it cannot be told (RFC 7112).
+  rules.rule(is_protocol(IPPROTO_UDP) + has_transport(4) + Exprs{go_to("count_out6")});
+  rules.rule({meta(NFT_META_L4PROTO, 15), unequal(15, byte(IPPROTO_UDP)), go_to("count_out6")});
+  rules.rule(guarded(kGuardRouter) + Exprs{go_to("drop_router")});
   rules.rule({go_to("count_out6")});
   rules.chain("neighbour");
-  allowed_source(rules, kTarget6, go_to("count_out6"));
+  allowed_source(rules, kTarget6, go_to("options24"));
   rules.rule(guarded(kGuardArp) + Exprs{go_to("drop_neighbour")});
-  rules.rule({go_to("count_out6")});
-  wide_chain(rules, kTarget6, go_to("count_out6"));
+  rules.rule({go_to("options24")});
+  wide_chain(rules, kTarget6, go_to("options24"));
+  for (unsigned first : {8u, 24u}) neighbour_options(rules, first);
   rules.chain("guard_icmp6");
-  for (int type : {ND_ROUTER_ADVERT, ND_REDIRECT}) rules.rule(is_icmp6(type) + guarded(kGuardRouter) + Exprs{go_to("drop_router")});
+  for (int type : {ND_ROUTER_ADVERT, ND_REDIRECT, MLD_LISTENER_QUERY, kMulticastRouter})
+    rules.rule(is_icmp6(type) + guarded(kGuardRouter) + Exprs{go_to("drop_router")});
   rules.rule(is_icmp6(ND_NEIGHBOR_ADVERT) + Exprs{go_to("neighbour")});
+  rules.rule(is_icmp6(ND_NEIGHBOR_SOLICIT) + Exprs{go_to("options24")});
+  rules.rule(is_icmp6(ND_ROUTER_SOLICIT) + Exprs{go_to("options8")});
+  rules.rule(has_transport(1) + Exprs{go_to("count_out6")});
+  rules.rule(guarded(kGuardRouter) + Exprs{go_to("drop_router")});
   rules.rule({go_to("count_out6")});
 }
 

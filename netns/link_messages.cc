@@ -1,6 +1,7 @@
 #include "netns/link_messages.h"
 
 #include <fmt/core.h>
+#include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/ip.h>
 #include <linux/neighbour.h>
@@ -13,6 +14,11 @@
 
 namespace vps::netns {
 namespace {
+
+// Multicast groups that a bridge keeps before it gives up snooping, and a port of it before it is heard no more (Linux 6.3; the number is
+// not in the headers of 6.1).
+constexpr std::uint32_t kGroupsOfABridge = 1u << 17, kGroupsOfAPort = 1024;
+constexpr std::uint16_t kPortMaxGroups = IFLA_BRPORT_LOCKED + 3;  // IFLA_BRPORT_MCAST_MAX_GROUPS
 
 constexpr std::uint16_t kNew = NLM_F_CREATE | NLM_F_EXCL;
 
@@ -73,8 +79,22 @@ Message create_bridge(const net::NetworkPlan& plan, const MacAddress& mac) {
   if (plan.mtu != 0) message.u32(IFLA_MTU, plan.mtu);
   message.nest(IFLA_LINKINFO, [](Message& info) {
     info.text(IFLA_INFO_KIND, "bridge").nest(IFLA_INFO_DATA, [](Message& data) {
-      // Snooping keeps the multicast reports of a guest that comes up from all the others.
-      data.u32(IFLA_BR_FORWARD_DELAY, 0).u32(IFLA_BR_STP_STATE, 0).u8(IFLA_BR_MCAST_SNOOPING, 1);
+      data.u32(IFLA_BR_FORWARD_DELAY, 0).u32(IFLA_BR_STP_STATE, 0);
+    });
+  });
+  return message;
+}
+
+Message tune_bridge(int link, std::string_view name) {
+  auto message = change_link(link, fmt::format("set what the bridge {} does with multicast", name));
+  message.nest(IFLA_LINKINFO, [](Message& info) {
+    info.text(IFLA_INFO_KIND, "bridge").nest(IFLA_INFO_DATA, [](Message& data) {
+      // Reports and solicitations of a guest that comes up reach only who has asked for their group. A bridge relies on what it
+      // has snooped where somebody asks who wants what, and that is itself.
+      data.u8(IFLA_BR_MCAST_SNOOPING, 1).u32(IFLA_BR_MCAST_HASH_MAX, kGroupsOfABridge).u8(IFLA_BR_MCAST_QUERIER, 1);
+      // Frames to 01:80:c2:... go past the filter: nobody takes another's MAC by one.
+      br_boolopt_multi options{1u << BR_BOOLOPT_NO_LL_LEARN, 1u << BR_BOOLOPT_NO_LL_LEARN};
+      data.put(IFLA_BR_MULTI_BOOLOPT, &options, sizeof options);
     });
   });
   return message;
@@ -127,7 +147,9 @@ Message finish_host_end(const net::PortPlan& plan, std::string_view alias, bool 
   if (!routed)
     message.nest(IFLA_LINKINFO, [&](Message& info) {
       info.text(IFLA_INFO_SLAVE_KIND, "bridge").nest(IFLA_INFO_SLAVE_DATA, [&](Message& data) {
-        data.u8(IFLA_BRPORT_ISOLATED, plan.isolated ? 1 : 0);
+        data.u8(IFLA_BRPORT_ISOLATED, plan.isolated ? 1 : 0).u32(kPortMaxGroups, kGroupsOfAPort);
+        // Who says that it routes multicast would get everybody's.
+        if (plan.guard.router) data.u8(IFLA_BRPORT_MULTICAST_ROUTER, MDB_RTR_TYPE_DISABLED);
       });
     });
   message.nest(IFLA_AF_SPEC, [&](Message& families) {

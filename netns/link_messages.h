@@ -15,6 +15,7 @@ namespace vps::netns {
 // Creating. A veth's peer is born in the namespace `netns_fd`; the host's end becomes a port of `bridge` (0: none) and comes up
 // where it has no limits: a queue put on a link that is up waits for RCU.
 Message create_bridge(const net::NetworkPlan& plan, const MacAddress& mac);
+Message tune_bridge(int link, std::string_view name);
 Message create_veth(const net::PortPlan& plan, const MacAddress& host_mac, int bridge, int netns_fd);
 // Under a name of its own: older kernels (6.1) look for the name on the host, where "eth0" is another link, although it is born elsewhere.
 Message create_macvlan(const net::PortPlan& plan, int parent, int netns_fd);

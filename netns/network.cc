@@ -74,6 +74,7 @@ class Maker {
     std::vector<Message> messages;
     if (link->alias.empty()) messages.push_back(set_alias(link->index, plan_.bridge, marker(host_, "network", plan_.name)));
     if (plan_.mtu != 0 && link->mtu != plan_.mtu) messages.push_back(set_mtu(link->index, plan_.bridge, plan_.mtu));
+    messages.push_back(tune_bridge(link->index, plan_.bridge));
     VPS_TRY(socket_.run(messages));
     // Before it is up: the host believes no router and no redirect of a VPS, and without IPv6 it has no address there at all.
     for (auto [key, value] : {std::pair{"ipv6/conf/{}/accept_ra", "0"}, {"ipv6/conf/{}/autoconf", "0"}, {"ipv6/conf/{}/accept_redirects", "0"},

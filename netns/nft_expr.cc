@@ -108,6 +108,14 @@ Expr payload(Base base, unsigned offset, unsigned length, unsigned to) {
   constexpr std::string_view kNames[] = {"link", "network", "transport"};
   return {"payload", data.str(), fmt::format("{}+{}:{} -> r{}", kNames[static_cast<unsigned>(base)], offset, length, to)};
 }
+Expr fragment_offset(unsigned to) {
+  constexpr std::uint8_t kFragmentHeader = 44;
+  constexpr std::uint32_t kOffset = 2, kLength = 2;
+  Bytes data;
+  data.u32(NFTA_EXTHDR_DREG, reg(to)).u8(NFTA_EXTHDR_TYPE, kFragmentHeader).u32(NFTA_EXTHDR_OFFSET, kOffset).u32(NFTA_EXTHDR_LEN, kLength);
+  data.u32(NFTA_EXTHDR_OP, NFT_EXTHDR_OP_IPV6);
+  return {"exthdr", data.str(), fmt::format("fragment+{}:{} -> r{}", kOffset, kLength, to)};
+}
 Expr equal(unsigned from, std::string_view bytes) { return compare(NFT_CMP_EQ, from, bytes); }
 Expr unequal(unsigned from, std::string_view bytes) { return compare(NFT_CMP_NEQ, from, bytes); }
 Expr masked(unsigned at, std::string_view mask, std::string_view set) {

@@ -47,6 +47,7 @@ enum class Base : std::uint32_t { kLink = 0, kNetwork = 1, kTransport = 2 };
 Expr meta(std::uint32_t key, unsigned reg);
 Expr set_meta(std::uint32_t key, unsigned reg);
 Expr payload(Base base, unsigned offset, unsigned length, unsigned reg);
+Expr fragment_offset(unsigned reg);  // of an IPv6 packet with a fragment header: 2 bytes, offset and flags
 Expr equal(unsigned reg, std::string_view value);
 Expr unequal(unsigned reg, std::string_view value);
 Expr masked(unsigned reg, std::string_view mask, std::string_view set = {});  // r = (r & mask) ^ set, in place

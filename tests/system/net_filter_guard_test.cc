@@ -41,6 +41,9 @@ class NetFilterGuard : public FilterTest, public testing::WithParamInterface<boo
   MacAddress gateway_mac_;
 };
 
+// Of a router that is none: ICMPv6.
+const std::string kAdvertisement = octets({134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0});
+
 constexpr unsigned kIp = 0x0800, kIp6 = 0x86dd, kArpType = 0x0806;
 
 TEST_P(NetFilterGuard, DropsEachKindOfSpoofing) {
@@ -61,17 +64,89 @@ TEST_P(NetFilterGuard, DropsEachKindOfSpoofing) {
   dropped(kNeighbour, sent(kIp6, advertisement(ip(others(6)))));
   dropped(kNeighbour, sent(kIp6, advertisement(ip("fe80::1"))));
   IpAddress local = link_local(mac(101));
-  dropped(kRouter, sent(kIp6, ipv6(local, ip("ff02::1"), 58, octets({134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0}))));
+  dropped(kRouter, sent(kIp6, ipv6(local, ip("ff02::1"), 58, kAdvertisement)));
   dropped(kRouter, sent(kIp6, ipv6(local, ip("ff02::1"), 58, octets({137, 0, 0, 0, 0, 0, 0, 0}) + raw(inet6) + raw(inet6))));
   // Behind a hop-by-hop header as well.
   dropped(kRouter, sent(kIp6, ipv6(local, ip("ff02::1"), 0, octets({58, 0, 1, 4, 0, 0, 0, 0, 134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0}))));
-  dropped(kDhcp, sent(kIp, ipv4(ip(own(4)), ip("255.255.255.255"), 17, udp(67, 68, "offer"))));
-  dropped(kDhcp, sent(kIp6, ipv6(local, ip("ff02::1"), 17, udp(547, 546, "advertise"))));
+  for (unsigned from : {67u, 5000u}) dropped(kDhcp, sent(kIp, ipv4(ip(own(4)), ip("255.255.255.255"), 17, udp(from, 68, "offer"))));
+  for (unsigned from : {547u, 5000u}) dropped(kDhcp, sent(kIp6, ipv6(local, ip("ff02::1"), 17, udp(from, 546, "advertise"))));
   if (!routed_) {
     dropped(kProtocol, sent(0x88b5, "anything"));
-    dropped(kProtocol, sent(0x8100, number16(7) + number16(kIp) + ipv4(ip(own(4)), inet4, 17, data)));
+    std::string datagram = ipv4(ip(own(4)), inet4, 17, data);
+    dropped(kProtocol, sent(0x8100, number16(7) + number16(kIp) + datagram));
+    dropped(kProtocol, sent(0x8100, number16(7) + number16(kArpType) + arp(2, mac(101), ip(others(4)), inet4)));
+    dropped(kProtocol, sent(0x8100, number16(7) + number16(kIp6) + ipv6(local, ip("ff02::1"), 58, kAdvertisement)));
+    dropped(kProtocol, sent(0x88a8, number16(7) + number16(0x8100) + number16(8) + number16(kIp) + datagram));
+    dropped(kProtocol, sent(0x8863, "PPPoE"));
   }
   EXPECT_THAT(drops("102"), IsEmpty());
+}
+
+TEST_P(NetFilterGuard, DropsWhatHidesBehindOtherHeaders) {
+  using enum DropKind;
+  IpAddress local = link_local(mac(101)), all = ip("ff02::1");
+  auto options = [](int next, int eights) { return octets({next, eights - 1, 1, 4, 0, 0, 0, 0}) + std::string(static_cast<std::size_t>(eights - 1) * 8, '\0'); };
+  auto piece = [](int next, unsigned offset, bool more) { return octets({next, 0}) + number16(offset | (more ? 1u : 0u)) + octets({1, 2, 3, 4}); };
+  constexpr int kHopByHop = 0, kFragment = 44, kDestination = 60, kIcmp6 = 58, kUdp = 17;
+  dropped(kRouter, sent(kIp6, ipv6(local, all, kHopByHop, options(kDestination, 1) + options(kIcmp6, 2) + kAdvertisement)));
+  // In one piece, and with the advertisement in the second one: what the first does not show is not let through.
+  dropped(kRouter, sent(kIp6, ipv6(local, all, kFragment, piece(kIcmp6, 0, false) + kAdvertisement)));
+  dropped(kRouter, sent(kIp6, ipv6(local, all, kFragment, piece(kDestination, 0, true) + options(kIcmp6, 2))));
+  dropped(kRouter, sent(kIp6, ipv6(local, all, kFragment, piece(kDestination, 0, true) + options(kUdp, 2))));
+  dropped(kRouter, sent(kIp6, ipv6(local, all, kFragment, piece(kDestination, 0, true) + octets({kDestination, 7, 1, 60, 0, 0, 0, 0}))));
+  dropped(kDhcp, sent(kIp6, ipv6(local, all, kDestination, options(kUdp, 1) + udp(547, 546, "advertise"))));
+  dropped(kDhcp, sent(kIp6, ipv6(local, all, kFragment, piece(kUdp, 0, true) + udp(5000, 546, "advertise!"))));
+  // A long datagram in pieces is legal.
+  auto before = drops("101");
+  std::string datagram = udp(1000, 9, std::string(2000, 'x'));
+  std::string first = datagram.substr(0, 1000), rest = datagram.substr(1000);
+  for (const auto& each : {piece(kUdp, 0, true) + first, piece(kUdp, 1000, false) + rest})
+    EXPECT_TRUE(guest_->in([&] { return send_frame(link_, sent(kIp6, ipv6(ip(own(6)), ip("2001:db8:1::1"), kFragment, each))); }));
+  EXPECT_TRUE(exchange(*guest_, host_, routed_ ? "198.51.100.2" : "10.77.0.1"));
+  EXPECT_EQ(drops("101"), before);
+}
+
+TEST_P(NetFilterGuard, DropsNeighboursLinkAddressesAndProbesOfOthers) {
+  using enum DropKind;
+  IpAddress all = ip("ff02::1"), mine = ip(own(6)), theirs = ip(others(6)), nobody = ip("::");
+  auto nd = [&](const IpAddress& from, int type, const std::string& body) { return sent(kIp6, ipv6(from, all, 58, octets({type, 0, 0, 0}) + body)); };
+  std::string zero(4, '\0'), nonce = octets({14, 1, 1, 2, 3, 4, 5, 6});
+  auto address = [](int option, unsigned number) { return octets({option, 1}) + raw(mac(number)); };
+  constexpr int kRouterSolicit = 133, kSolicit = 135, kAdvertise = 136, kSource = 1, kTarget = 2;
+  dropped(kNeighbour, nd(mine, kSolicit, zero + raw(theirs) + address(kSource, 102)));
+  dropped(kNeighbour, nd(mine, kSolicit, zero + raw(theirs) + nonce + address(kSource, 102)));
+  dropped(kNeighbour, nd(mine, kSolicit, zero + raw(theirs) + octets({14, 2}) + std::string(14, '\0') + address(kSource, 102)));
+  dropped(kNeighbour, nd(mine, kSolicit, zero + raw(theirs) + nonce + nonce + address(kSource, 102)));
+  dropped(kNeighbour, nd(mine, kAdvertise, octets({0x20, 0, 0, 0}) + raw(mine) + address(kTarget, 102)));
+  dropped(kNeighbour, nd(mine, kRouterSolicit, zero + address(kSource, 102)));
+  // Duplicate detection for an address of another, who would not take it then.
+  dropped(kNeighbour, nd(nobody, kSolicit, zero + raw(theirs)));
+  dropped(kArp, sent(kArpType, arp(1, mac(101), ip("0.0.0.0"), ip(others(4)))));
+  // Who asks for groups gets the bridge's multicast.
+  dropped(kRouter, sent(kIp6, ipv6(link_local(mac(101)), all, 58, octets({130, 0, 0, 0, 0, 1, 0, 0}) + raw(nobody))));
+  dropped(kRouter, sent(kIp, ipv4(ip(own(4)), ip("224.0.0.1"), 2, octets({0x11, 100, 0, 0, 0, 0, 0, 0}))));
+  auto before = drops("101");
+  for (const auto& legal : {nd(mine, kSolicit, zero + raw(theirs) + address(kSource, 101)), nd(mine, kSolicit, zero + raw(theirs) + nonce + address(kSource, 101)),
+                            nd(mine, kSolicit, zero + raw(theirs)), nd(nobody, kSolicit, zero + raw(mine) + nonce),
+                            nd(mine, kAdvertise, octets({0x20, 0, 0, 0}) + raw(mine) + address(kTarget, 101)),
+                            nd(link_local(mac(101)), kRouterSolicit, zero + address(kSource, 101)), nd(nobody, kRouterSolicit, zero)})
+    EXPECT_TRUE(guest_->in([&] { return send_frame(link_, legal); }));
+  EXPECT_TRUE(exchange(*guest_, host_, routed_ ? "198.51.100.2" : "10.77.0.1"));
+  EXPECT_EQ(drops("101"), before);
+  EXPECT_THAT(check(), IsEmpty());
+  EXPECT_THAT(nft("list ruleset"), testing::HasSubstr("frag frag-off"));
+}
+
+// Frames for bridges alone (01:80:c2:...) meet no filter: nobody's MAC is learnt from them.
+TEST_P(NetFilterGuard, ABridgeLearnsNothingFromFramesThatPassTheFilter) {
+  if (routed_) GTEST_SKIP() << "no bridge";
+  ASSERT_TRUE(exchange(*other_, host_, "10.77.0.1"));
+  MacAddress nearest{{0x01, 0x80, 0xc2, 0, 0, 0x0e}};
+  EXPECT_TRUE(guest_->in([&] { return send_frame(link_, frame(nearest, mac(102), 0x88cc, std::string(50, 'x'))); }));
+  EXPECT_TRUE(exchange(*guest_, host_, "10.77.0.1"));
+  auto table = host_.in([&] { return run({"bridge", "fdb", "show", "br", "vbr-default"}); });
+  ASSERT_TRUE(table);
+  EXPECT_THAT(table->out, testing::HasSubstr(format_mac(mac(102)) + " dev v102.0"));
 }
 
 TEST_P(NetFilterGuard, LegalTrafficPassesAndDropsNothing) {

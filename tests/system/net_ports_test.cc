@@ -2,8 +2,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <linux/if_addr.h>
+#include <linux/if_ether.h>
+#include <linux/rtnetlink.h>
+
 #include "netns/link_messages.h"
 #include "tests/support/command.h"
+#include "tests/support/frames.h"
 #include "tests/support/net_fixture.h"
 
 namespace vps::netns {
@@ -235,6 +240,51 @@ TEST_F(NetPorts, OrphanedProxiesAreSwept) {
   EXPECT_THAT(picture(), Contains("proxy 198.51.100.101"));
   EXPECT_THAT(*host_.in([&] { return sweep_orphans(where_); }), testing::SizeIs(2));
   EXPECT_THAT(picture(), testing::Not(Contains(HasSubstr("proxy"))));
+}
+
+// Once the bridge knows who has asked for what, one more VPS is no work for the others: what its kernel sends by itself reaches the bridge only.
+TEST_F(NetPorts, AStartIsNotHeardByTheOthers) {
+  network(bridge_network());
+  auto settled = [](const Namespace& ns, const std::string& name) {
+    return test::eventually([&] {
+      auto device = link(ns, name);
+      auto all = ns.in([&] {
+        auto socket = *Socket::open();
+        return *addresses(socket);
+      });
+      return std::ranges::any_of(all, [&](const Address& each) {
+        return each.link == device->index && each.scope == RT_SCOPE_LINK && (each.flags & IFA_F_TENTATIVE) == 0;
+      });
+    });
+  };
+  auto first = Namespace::make(), second = Namespace::make(), third = Namespace::make();
+  attach(vps("101", bridge_port(101)), first);
+  ASSERT_TRUE(settled(first, "eth0"));
+  ASSERT_TRUE(settled(host_, "vbr-default"));
+  // A bridge relies on the answers to its questions when the time for them is over: 10 s, and 0.1 s here.
+  auto quick = host_.in([] {
+    return test::run({"ip", "link", "set", "vbr-default", "type", "bridge", "mcast_query_response_interval", "10", "mcast_querier", "0"});
+  });
+  ASSERT_TRUE(quick && quick->code == 0);
+  network(bridge_network());
+  attach(vps("102", bridge_port(102)), second);
+  ASSERT_TRUE(settled(second, "eth0"));
+
+  auto heard = first.in([] { return UniqueFd(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, htons(ETH_P_ALL))); });
+  attach(vps("103", bridge_port(103)), third);
+  ASSERT_TRUE(settled(third, "eth0"));
+  // Behind all that it has sent by itself.
+  ASSERT_TRUE(third.in([] { return test::send_frame("eth0", test::frame(mac(101), mac(103), 0x88b5, "the last one")); }));
+  std::vector<std::string> from_third;
+  EXPECT_TRUE(test::eventually([&] {
+    char data[2048];
+    for (ssize_t size = 0; (size = ::recv(heard.get(), data, sizeof data, 0)) > 0;) {
+      std::string frame(data, static_cast<std::size_t>(size));
+      if (frame.size() > 14 && frame.substr(6, 6) == test::raw(mac(103))) from_third.push_back(frame.substr(14));
+    }
+    return !from_third.empty() && from_third.back().starts_with("the last one");
+  }));
+  EXPECT_EQ(from_third.size(), 1u);
 }
 
 }  // namespace
