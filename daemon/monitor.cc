@@ -266,7 +266,11 @@ Result<> detach_network(Services& services, const VpsPaths& paths) {
   constexpr std::size_t kMaxPlan = 1u << 20;
   if (auto text = read_file(paths.plan, kMaxPlan))
     if (auto plan = supervisor::parse_plan(*text)) recorded = std::move(plan->network);
-  return services.networks->detach(paths.id, recorded);
+  VPS_TRY(services.networks->detach(paths.id, recorded));
+  // Its supervisor has done it, unless it was killed.
+  const auto host = netns_host(services.config);
+  if (!netns::holds_namespace(host, paths.id)) return {};
+  return supervisor::Client::take_back_devices(services.supervisor.get(), paths.id, host.installation, host.run_dir);
 }
 
 Result<> tear_down(Services& services, const ContainerPtr& container) {

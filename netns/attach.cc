@@ -186,7 +186,11 @@ class Attacher {
     }
     auto outside = VPS_TRY(links(outside_));
     const Link* back = recognise(host_, *device, outside);
-    if (back == nullptr) return fail(Code::kNotFound, "the device {} is neither in the VPS nor on the host", device->name);
+    if (back == nullptr) {
+      // A physical one is in a namespace that the VPS has made, and on the host again when that dies: recover_devices knows it then.
+      if (!device->permanent) VPS_TRY(forget_lent(host_, *device));
+      return fail(Code::kNotFound, "the device {} is neither in the VPS nor on the host", device->name);
+    }
     return restore_device(host_, outside_, *device, *back);
   }
 
@@ -280,7 +284,9 @@ Result<> return_devices(const Host& host, const net::VpsPlan& plan, int netns_fd
   for (const auto& port : plan.ports) {
     if (port.mode != net::Mode::kHostDevice) continue;
     auto done = attacher.give_back(port);
-    if (!done && first) first = std::unexpected(std::move(done).error().wrap(fmt::format("take back the device {}", port.host_link)));
+    // What may be tried again outweighs what is lost.
+    if (!done && (first || first.error().code() == Code::kNotFound))
+      first = std::unexpected(std::move(done).error().wrap(fmt::format("take back the device {}", port.host_link)));
   }
   return first;
 }

@@ -19,6 +19,10 @@ std::string path_of(const Host& host, const std::string& name) { return folder_o
 
 }  // namespace
 
+std::string held_folder(const Host& host) { return host.run_dir + "/held"; }
+std::string held_path(const Host& host, const std::string& id) { return held_folder(host) + "/" + id; }
+bool holds_namespace(const Host& host, const std::string& id) { return path_exists(held_path(host, id)); }
+
 std::string format_lent(const LentDevice& device) {
   std::string text = fmt::format("vps {}\nname {}\nguest-name {}\nmtu {}\nup {}\n", device.vps, device.name, device.guest_name, device.mtu,
                                  device.up ? 1 : 0);
@@ -60,6 +64,8 @@ Result<std::optional<LentDevice>> find_lent(const Host& host, const std::string&
   auto text = VPS_TRY(read_file(path_of(host, name)));
   return VPS_TRY_CTX("device " + name, parse_lent(text));
 }
+
+Result<> forget_lent(const Host& host, const LentDevice& device) { return remove_file(path_of(host, device.name)); }
 
 Result<std::vector<LentDevice>> all_lent(const Host& host) {
   std::vector<LentDevice> all;
@@ -114,7 +120,7 @@ Result<> restore_device(const Host& host, Socket& socket, const LentDevice& devi
   // The marker goes last: until then the device is found again.
   messages.push_back(set_alias(link.index, device.name, device.alias));
   VPS_TRY(socket.run(messages));
-  return remove_file(path_of(host, device.name));
+  return forget_lent(host, device);
 }
 
 Result<std::vector<std::string>> recover_devices(const Host& host, const std::vector<std::string>& in_use) {

@@ -29,9 +29,14 @@ Result<LentDevice> parse_lent(std::string_view text);
 
 Result<> save_lent(const Host& host, const LentDevice& device);
 Result<std::optional<LentDevice>> find_lent(const Host& host, const std::string& name);
+Result<> forget_lent(const Host& host, const LentDevice& device);
 Result<std::vector<LentDevice>> all_lent(const Host& host);
 
 LentDevice describe_device(const Link& link, const std::vector<Address>& addresses);
+// Where the namespace of a VPS with such devices is kept (lent_namespace.h).
+std::string held_folder(const Host& host);
+std::string held_path(const Host& host, const std::string& id);
+
 std::string device_marker(const Host& host, const LentDevice& device);
 // The device among `links`, which may bear any name by now. By its hardware's MAC where it has one: name and alias are in the
 // guest's hands while it has the device.

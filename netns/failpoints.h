@@ -9,4 +9,7 @@ inline constexpr std::string_view kNetworkSteps[] = {"net.bridge", "net.bridge-m
 inline constexpr std::string_view kPortSteps[] = {"port.enter",   "port.record", "port.link",  "port.rates", "port.host-routes",
                                                   "port.proxies", "port.inside", "port.announce"};
 
+// Of hold_namespace, before attach_ports.
+inline constexpr std::string_view kHoldStep = "port.hold";
+
 }  // namespace vps::netns

@@ -9,6 +9,7 @@
 
 #include "base/failpoint.h"
 #include "base/undo.h"
+#include "netns/devices.h"
 #include "netns/dump.h"
 #include "netns/link_messages.h"
 #include "netns/sysctl.h"
@@ -40,7 +41,11 @@ class Maker {
   Maker(const Host& host, const net::NetworkPlan& plan, Socket& socket) : host_(host), plan_(plan), socket_(socket) {}
 
   Result<NetworkReport> make() {
-    for (const auto& uplink : plan_.uplinks) VPS_TRY(need_link(socket_, uplink));
+    for (const auto& uplink : plan_.uplinks) {
+      // One that is with a VPS is where it belongs.
+      if (plan_.mode == net::Mode::kHostDevice && VPS_TRY(find_lent(host_, uplink))) continue;
+      VPS_TRY(need_link(socket_, uplink));
+    }
     if (is_bridge(plan_)) VPS_TRY(bridge());
     VPS_TRY(failpoint::hit("net.forwarding"));
     if (plan_.mode == net::Mode::kBridge || plan_.mode == net::Mode::kRouted) {

@@ -47,4 +47,8 @@ Result<std::vector<LimitReport>> report_rates(const Host& host, const net::VpsPl
 // VPSes (`in_use`: ids) are left alone.
 Result<std::vector<std::string>> recover_devices(const Host& host, const std::vector<std::string>& in_use);
 
+// Whether the namespace of a VPS is kept because devices of the host are in it: they are taken back by a program without threads
+// (lent_namespace.h).
+[[nodiscard]] bool holds_namespace(const Host& host, const std::string& id);
+
 }  // namespace vps::netns

@@ -105,6 +105,22 @@ Result<> Networks::check_overlaps(const Network& network, const netns::HostView&
   return {};
 }
 
+// A device that is lent to a VPS is nobody else's, and not on the host while that runs.
+Result<> Networks::check_uplinks(const Network& network, const netns::HostView& view) const {
+  const auto all = store_.all();
+  for (const auto& uplink : network.uplinks) {
+    for (const auto& [name, other] : all) {
+      const bool lent = network.mode == net::Mode::kHostDevice || other.mode == net::Mode::kHostDevice;
+      if (name != network.name && lent && std::ranges::find(other.uplinks, uplink) != other.uplinks.end())
+        return fail(Code::kExists, "uplink {}: it is that of network {}, and only one can have it", uplink, name);
+    }
+    const auto known = all.find(network.name);
+    const bool had = known != all.end() && known->second.mode == net::Mode::kHostDevice && known->second.uplinks == network.uplinks;
+    if (!had && view.link(uplink) == nullptr) return fail(Code::kNotFound, "uplink {}: there is no such network link", uplink);
+  }
+  return {};
+}
+
 Result<NetworkResult> Networks::create(Network wanted) {
   std::scoped_lock change(change_);
   VPS_TRY(validate_network(wanted));
@@ -113,8 +129,7 @@ Result<NetworkResult> Networks::create(Network wanted) {
   if (wanted.subnets.empty() && wanted.mode == net::Mode::kBridge) VPS_TRY(choose_subnets(wanted, view));
   VPS_TRY(validate_network(wanted));
   VPS_TRY(check_overlaps(wanted, view));
-  for (const auto& uplink : wanted.uplinks)
-    if (view.link(uplink) == nullptr) return fail(Code::kNotFound, "uplink {}: there is no such network link", uplink);
+  VPS_TRY(check_uplinks(wanted, view));
   // On disk first: what a crash leaves in the kernel always belongs to an object that the next vpsd knows.
   VPS_TRY(store_.put(wanted));
   auto made = [&]() -> Result<> {
@@ -152,8 +167,7 @@ Result<NetworkResult> Networks::change(const std::string& name, const std::vecto
     return fail(Code::kBusy, "network {} is in use: only nat and probe can be changed while vps {} has it", name, joined(users));
   auto view = VPS_TRY_CTX("look at the host's network", host_->view());
   VPS_TRY(check_overlaps(wanted, view));
-  for (const auto& uplink : wanted.uplinks)
-    if (view.link(uplink) == nullptr) return fail(Code::kNotFound, "uplink {}: there is no such network link", uplink);
+  VPS_TRY(check_uplinks(wanted, view));
   VPS_TRY(store_.put(wanted));
   auto made = [&]() -> Result<> {
     VPS_TRY(ensure(wanted));

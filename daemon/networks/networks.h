@@ -90,6 +90,7 @@ class Networks {
   Result<Network> make_default();
   Result<> probe(const std::vector<Lease>& fresh, const std::map<std::string, Network>& networks, std::vector<std::string>* warnings);
   Result<> check_overlaps(const Network& network, const netns::HostView& view) const;
+  Result<> check_uplinks(const Network& network, const netns::HostView& view) const;
   Result<> choose_subnets(Network& network, const netns::HostView& view) const;
   Result<> ensure(const Network& network);
   Result<> put_filter();

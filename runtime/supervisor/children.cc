@@ -15,6 +15,7 @@
 #include "cgroups/shares.h"
 #include "namespaces/clone.h"
 #include "netns/attach.h"
+#include "netns/lent_namespace.h"
 #include "runtime/exec.h"
 #include "runtime/exec_spec.h"
 #include "runtime/hooks.h"
@@ -97,11 +98,10 @@ Result<cgroups::Group> make_group(const Plan& plan, const cgroups::Host& host, c
   return group;
 }
 
-Result<> connect_network(const Plan& plan, const PidFd& process) {
+Result<> connect_network(const Plan& plan, const PidFd& process, const UniqueFd& mount_namespace) {
   auto netns = VPS_TRY(open_path(fmt::format("/proc/{}/ns/net", process.pid()), O_RDONLY));
-  netns::Host host;
-  host.installation = plan.link_owner;
-  host.run_dir = plan.network_records;
+  const auto host = netns_host(plan);
+  if (netns::borrows_devices(plan.network)) VPS_TRY(netns::hold_namespace(host, plan.id, netns.get(), mount_namespace.get()));
   VPS_TRY(netns::attach_ports(host, plan.network, netns.get()));
   return {};
 }
@@ -130,7 +130,8 @@ Result<> launch(const Plan& plan, const cgroups::Host& host, const Seqpacket& ch
   request.network = &plan.network;
   request.guest = &plan.guest;
   request.on_process = [&](const PidFd& process) { return tell_pid(channel, process); };
-  if (!plan.network.ports.empty()) request.on_network = [&](const PidFd& process) { return connect_network(plan, process); };
+  const auto mount_namespace = VPS_TRY(open_path("/proc/self/ns/mnt", O_RDONLY));  // the launcher goes into one of its own
+  if (!plan.network.ports.empty()) request.on_network = [&](const PidFd& process) { return connect_network(plan, process, mount_namespace); };
   request.on_console = [&](UniqueFd master) {
     int fd = master.get();
     return tell(channel, ChildMessage::kConsole, {}, std::span(&fd, 1));
@@ -184,6 +185,13 @@ Result<> run_exec(const Plan& plan, const cgroups::Group& group, const PidFd& in
 }
 
 }  // namespace
+
+netns::Host netns_host(const Plan& plan) {
+  netns::Host host;
+  host.installation = plan.link_owner;
+  host.run_dir = plan.network_records;
+  return host;
+}
 
 int exec_exit_code(const Error& error) {
   if (error.err() == ENOENT && error.message().find("exec") != std::string::npos) return 127;

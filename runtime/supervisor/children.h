@@ -13,6 +13,7 @@
 #include "base/pidfd.h"
 #include "base/seqpacket.h"
 #include "cgroups/cgroup.h"
+#include "netns/host.h"
 #include "runtime/supervisor/client.h"
 #include "runtime/supervisor/protocol.h"
 
@@ -43,6 +44,9 @@ Result<Worker> fork_exec(const Plan& plan, const cgroups::Group& group, const Pi
 
 // Runs the poststop hooks of the plan's spec in a process of its own; nullopt when there are none.
 Result<std::optional<Worker>> fork_poststop(const Plan& plan);
+
+// What netns/ is to know of the host, from its plan.
+netns::Host netns_host(const Plan& plan);
 
 // 127 for a missing program, 126 for one that may not be executed, else 125.
 int exec_exit_code(const Error& error);

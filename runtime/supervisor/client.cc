@@ -6,7 +6,6 @@
 #include <spawn.h>
 #include <sys/wait.h>
 
-#include <array>
 #include <cerrno>
 #include <deque>
 
@@ -53,9 +52,13 @@ struct SpawnSetup {
   SpawnSetup& operator=(const SpawnSetup&) = delete;
 };
 
-}  // namespace
+struct Spawned {
+  Seqpacket channel;
+  int status = 0;  // of the process that we started
+};
 
-Result<Client> Client::spawn(int executable_fd, const std::string& plan_path) {
+// Runs the executable with these arguments and a control connection, until the process that was started ends.
+Result<Spawned> run_supervisor(int executable_fd, std::vector<std::string> words) {
   auto [ours, theirs] = VPS_TRY(Seqpacket::make_pair());
   SpawnSetup setup;
   // dup2 of fd 3 onto itself also clears its close-on-exec flag, as posix_spawn_file_actions_adddup2(3) demands.
@@ -72,10 +75,10 @@ Result<Client> Client::spawn(int executable_fd, const std::string& plan_path) {
   UniqueFd pinned(::fcntl(executable_fd, F_DUPFD_CLOEXEC, kControlFd + 1));
   if (!pinned) return fail_errno(errno, "pin the supervisor's executable");
   std::string program = fmt::format("/proc/self/fd/{}", pinned.get());
-  std::string name = "vps-supervise";
-  std::string option = "--plan";
-  std::string path = plan_path;
-  std::array<char*, 4> argv = {name.data(), option.data(), path.data(), nullptr};
+  words.insert(words.begin(), "vps-supervise");
+  std::vector<char*> argv;
+  for (auto& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
   std::vector<char*> environment;
   std::string failpoints;
   if (const char* value = ::getenv("VPS_FAILPOINTS")) {
@@ -86,19 +89,33 @@ Result<Client> Client::spawn(int executable_fd, const std::string& plan_path) {
   pid_t pid = -1;
   int err = ::posix_spawn(&pid, program.c_str(), &setup.actions, &setup.attributes, argv.data(), environment.data());
   if (err != 0) return fail_errno(err, "start the supervisor");
-  // The process that we started makes the real supervisor and ends at once, whatever happens.
   theirs.close();
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0)
-    if (errno != EINTR) return fail_errno(errno, "wait for the supervisor's start");
+  Spawned spawned{.channel = std::move(ours), .status = 0};
+  while (::waitpid(pid, &spawned.status, 0) < 0)
+    if (errno != EINTR) return fail_errno(errno, "wait for the supervisor");
+  return spawned;
+}
+
+}  // namespace
+
+Result<Client> Client::run(int executable_fd, std::vector<std::string> words) {
+  auto spawned = VPS_TRY(run_supervisor(executable_fd, std::move(words)));
   Client client;
   client.impl_ = std::make_shared<Impl>();
-  client.impl_->channel = std::move(ours);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return client;
+  client.impl_->channel = std::move(spawned.channel);
+  if (WIFEXITED(spawned.status) && WEXITSTATUS(spawned.status) == 0) return client;
   // Its last word explains.
   auto last = client.next_status(milliseconds(0));
   if (last && *last && (*last)->has_error) return std::unexpected((*last)->error);
-  return fail(Code::kFailed, "the supervisor could not start (status {})", status);
+  return fail(Code::kFailed, "the supervisor could not start (status {})", spawned.status);
+}
+
+// The process that we start makes the real supervisor and ends at once, whatever happens.
+Result<Client> Client::spawn(int executable_fd, const std::string& plan_path) { return run(executable_fd, {"--plan", plan_path}); }
+
+Result<> Client::take_back_devices(int executable_fd, const std::string& id, const std::string& link_owner, const std::string& records) {
+  VPS_TRY(run(executable_fd, {"--take-back", id, link_owner, records}));
+  return {};
 }
 
 Result<Client> Client::connect(const std::string& socket_path) {

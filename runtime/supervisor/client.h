@@ -45,6 +45,8 @@ class Client {
   // Starts `executable_fd` (pinned at vpsd's start) as the supervisor of `plan_path` and returns the control connection.
   // The supervisor detaches itself; nothing is left for vpsd to reap when this returns.
   static Result<Client> spawn(int executable_fd, const std::string& plan_path);
+  // A short run of the same program, waited for: netns::take_back_devices for a VPS whose supervisor has not lived to do it.
+  static Result<> take_back_devices(int executable_fd, const std::string& id, const std::string& link_owner, const std::string& records);
   // To a running supervisor (after a restart of vpsd); kNotFound when nobody listens.
   static Result<Client> connect(const std::string& socket_path);
 
@@ -63,6 +65,7 @@ class Client {
   [[nodiscard]] bool has_queued_status() const;
 
  private:
+  static Result<Client> run(int executable_fd, std::vector<std::string> words);
   Result<Reply> request(Message type, std::string_view body);
   struct Impl;
   std::shared_ptr<Impl> impl_;

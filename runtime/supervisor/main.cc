@@ -1,4 +1,6 @@
 // vps-supervise --plan FILE, with vpsd's control connection as descriptor 3: one small process per running VPS.
+// vps-supervise --take-back ID OWNER RECORDS, with such a connection for its error: gets back the devices of the host that a VPS had
+// whose supervisor was killed, and ends.
 //
 // The process that vpsd started makes the real supervisor, born in its own cgroup and orphaned at once, and ends: vpsd has
 // nothing to reap and nothing of vpsd's death reaches the supervisor.
@@ -16,6 +18,7 @@
 #include "base/failpoint.h"
 #include "base/files.h"
 #include "namespaces/clone.h"
+#include "netns/lent_namespace.h"
 #include "runtime/supervisor/monitor.h"
 
 namespace {
@@ -50,6 +53,14 @@ Result<namespaces::CloneResult> fork_supervisor(const Plan& plan, cgroups::Host 
   return namespaces::clone_process({.flags = 0, .cgroup_fd = group.dirfd()});
 }
 
+int take_back(const Seqpacket& control, std::string id, std::string owner, std::string records) {
+  netns::Host host;
+  host.installation = std::move(owner);
+  host.run_dir = std::move(records);
+  auto back = netns::take_back_devices(host, id);
+  return back ? 0 : give_up(control, back.error());
+}
+
 int run(const Plan& plan, cgroups::Host host, Seqpacket control) {
   ::setsid();
   ::umask(022);
@@ -68,7 +79,8 @@ int main(int argc, char** argv) {
     std::printf("vps-supervise %s\n", VPS_VERSION);
     return 0;
   }
-  if (argc != 3 || std::string_view(argv[1]) != "--plan") {
+  const bool returns = argc == 5 && std::string_view(argv[1]) == "--take-back";
+  if (!returns && (argc != 3 || std::string_view(argv[1]) != "--plan")) {
     std::fprintf(stderr, "usage: vps-supervise --plan FILE (started by vpsd, with its control connection as descriptor 3)\n");
     return 2;
   }
@@ -81,6 +93,7 @@ int main(int argc, char** argv) {
   Seqpacket control{UniqueFd(kControlFd)};
   const char* failpoints = ::getenv("VPS_FAILPOINTS");
   if (auto set = failpoint::configure(failpoints != nullptr ? failpoints : ""); !set) return give_up(control, set.error());
+  if (returns) return take_back(control, argv[2], argv[3], argv[4]);
   auto text = read_file(argv[2]);
   if (!text) return give_up(control, text.error());
   auto plan = parse_plan(*text);

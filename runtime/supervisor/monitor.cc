@@ -16,6 +16,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/wire.h"
+#include "netns/lent_namespace.h"
 #include "runtime/sync.h"
 
 namespace vps::supervisor {
@@ -235,6 +236,8 @@ void Monitor::clean_up() {
     auto removed = cgroups::Group::remove(*host_, plan_.cgroup_payload);
     if (!removed) log::warning("remove cgroup {}: {}", plan_.cgroup_payload, removed.error().to_string());
   }
+  // What fails here is tried again by vpsd, who tells the operator.
+  if (auto back = netns::take_back_devices(netns_host(plan_), plan_.id); !back) log::warning("{}", back.error().to_string());
   (void)remove_tree(plan_.host_dir);
   (void)remove_tree(plan_.host_dir + ".layers");
   auto hooks = fork_poststop(plan_);

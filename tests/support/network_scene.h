@@ -23,6 +23,8 @@ class NetworkScene {
   // A command in the internet's namespace, to its end, or in the background.
   [[nodiscard]] CommandResult internet(const Argv& argv, const CommandOptions& options = {}) const;
   [[nodiscard]] Result<Process> internet_start(const Argv& argv, const CommandOptions& options = {}) const;
+  // For `ip link set NAME netns PID`.
+  [[nodiscard]] std::string internet_pid() const { return std::to_string(keeper_.pid()); }
   // A command in the host's; its output, or the error.
   static Result<std::string> host(const Argv& argv);
 

@@ -48,13 +48,14 @@ Result<> link_level(int from, int to, const std::string& path) {
   return {};
 }
 
-// Trees that no recipe of ours makes: Debian with another init, made by mmdebstrap from the host's own sources.
+// Trees that no recipe of ours makes, made by mmdebstrap from the host's own sources: Debian with another init, and a web server.
 struct ForeignTree {
   std::string_view name, packages;
 };
 constexpr ForeignTree kForeignTrees[] = {
     {"sysvinit", "sysvinit-core,sysv-rc,initscripts,mount,procps"},
     {"openrc", "openrc,initscripts,mount,procps"},
+    {"debian-web", "systemd-sysv,dbus,mount,procps,iproute2,iputils-ping,ifupdown,openssh-server,nginx-light"},
 };
 
 Result<> build(storage::TemplateStore& store, const std::string& name, const std::string& directory) {
