@@ -208,7 +208,12 @@ TEST_F(NetworkTest, GuestFilesAndPasswordAndKey) {
 
 class DebianNetworkTest : public NetworkTest {
  protected:
-  DebianNetworkTest() : NetworkTest({"debian-12"}) {}
+  explicit DebianNetworkTest(const std::string& name = "debian-12") : NetworkTest({name}) {}
+  // `before`: how ssh is started and which way it is to authenticate.
+  static CommandResult ssh(Argv before, const std::string& address, const std::string& command) {
+    before.insert(before.end(), {"-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "root@" + address, command});
+    return run(before).value_or(CommandResult{});
+  }
 };
 
 // A whole Debian: its own networking service, started later, changes nothing, and ssh lets in the key that was given at create.
@@ -219,19 +224,54 @@ TEST_F(DebianNetworkTest, SshWithTheKeyOfCreate) {
   ctl({"start", "--wait", "--timeout", "120", "101"}, 0, {.timeout = std::chrono::seconds(150)});
   const auto mine = addresses("101");
   ASSERT_EQ(mine.size(), 2u);
-  auto ssh = [&](const std::string& address, const std::string& command) {
-    auto result = run({"ssh", "-i", keys / "key", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-o",
-                       "LogLevel=ERROR", "root@" + address, command});
-    return result ? *result : CommandResult{};
+  auto by_key = [&](const std::string& address, const std::string& command) {
+    return ssh({"ssh", "-i", keys / "key", "-o", "BatchMode=yes"}, address, command);
   };
-  EXPECT_TRUE(eventually([&] { return ssh(mine[0], "true").code == 0; }, std::chrono::seconds(30))) << ssh(mine[0], "true").describe();
-  EXPECT_EQ(ssh(mine[0], "hostname").out, "web\n");
-  EXPECT_EQ(ssh(mine[1], "cat /etc/hostname").out, "web\n");
+  EXPECT_TRUE(eventually([&] { return by_key(mine[0], "true").code == 0; }, std::chrono::seconds(30))) << by_key(mine[0], "true").describe();
+  EXPECT_EQ(by_key(mine[0], "hostname").out, "web\n");
+  EXPECT_EQ(by_key(mine[1], "cat /etc/hostname").out, "web\n");
   ctl({"exec", "101", "--", "systemctl", "start", "systemd-networkd"});
   ctl({"exec", "101", "--", "systemctl", "restart", "systemd-networkd"});
   ctl({"exec", "101", "--", "ping", "-c", "3", "-W", "5", "203.0.113.1"});
   ctl({"exec", "101", "--", "ping", "-c", "3", "-W", "5", "2001:db8:2::1"});
-  EXPECT_EQ(ssh(mine[0], "hostname").out, "web\n");
+  EXPECT_EQ(by_key(mine[0], "hostname").out, "web\n");
+}
+
+class DebianWebTest : public DebianNetworkTest {
+ protected:
+  DebianWebTest() : DebianNetworkTest("debian-web") {}
+};
+
+// What a customer does with it: a web server from Debian's own package, read over the bridge and through a forward from outside;
+// root comes in with the password of `passwd`.
+TEST_F(DebianWebTest, NginxIsFetchedAndThePasswordLetsIn) {
+  TempDir files;
+  ctl({"create", "101", "--template", "debian-web", "--ip", "auto", "--hostname", "shop"});
+  ctl({"passwd", "101"}, 0, {.input = "correct horse\n"});
+  ctl({"start", "--wait", "--timeout", "120", "101"}, 0, {.timeout = std::chrono::seconds(150)});
+  const auto mine = addresses("101");
+  ASSERT_EQ(mine.size(), 2u);
+  EXPECT_EQ(ctl({"exec", "101", "--", "systemctl", "is-active", "nginx", "ssh"}).out, "active\nactive\n");
+  ctl({"exec", "101", "--", "sh", "-c", "head -c 300000 /dev/zero | tr '\\0' x > /var/www/html/big; echo shop > /var/www/html/index.html"});
+  auto get = [](const std::string& url) -> Argv {
+    return {"python3", "-c", "import sys, urllib.request as r; sys.stdout.buffer.write(r.build_opener(r.ProxyHandler({})).open(sys.argv[1], timeout=5).read())", url};
+  };
+  auto fetch = [&](const std::string& url) { return run(get(url)).value_or(CommandResult{}); };
+  EXPECT_EQ(fetch("http://" + mine[0] + "/").out, "shop\n") << fetch("http://" + mine[0] + "/").describe();
+  EXPECT_EQ(fetch("http://[" + mine[1] + "]/").out, "shop\n");
+  EXPECT_EQ(fetch("http://" + mine[0] + "/big").out.size(), 300000u);
+  ctl({"firewall", "101", "forward", "tcp", "8080", "80"});
+  EXPECT_EQ(scene_->internet(get("http://198.51.100.2:8080/")).out, "shop\n");
+
+  ctl({"exec", "101", "--", "sh", "-c", "echo PermitRootLogin yes > /etc/ssh/sshd_config.d/root.conf && systemctl reload ssh"});
+  ASSERT_TRUE(write_file_atomic(files / "right", "#!/bin/sh\necho correct horse\n", 0700));
+  ASSERT_TRUE(write_file_atomic(files / "wrong", "#!/bin/sh\necho battery staple\n", 0700));
+  auto by_password = [&](const std::string& program, const std::string& command) {
+    return ssh({"env", "SSH_ASKPASS_REQUIRE=force", "SSH_ASKPASS=" + (files / program), "ssh", "-o", "PreferredAuthentications=password", "-o",
+                "NumberOfPasswordPrompts=1"}, mine[0], command);
+  };
+  EXPECT_TRUE(eventually([&] { return by_password("right", "hostname").out == "shop\n"; })) << by_password("right", "hostname").describe();
+  EXPECT_NE(by_password("wrong", "hostname").code, 0);
 }
 
 TEST_F(NetworkTest, AnInterruptedStartLeavesNoLinkAndNoLease) {
