@@ -40,7 +40,7 @@ Result<> put_block(int root, const std::string& path, const std::string& lines) 
   auto before = text_of(root, path);
   auto after = guest::with_block(before, lines);
   if (after == before) return {};
-  VPS_TRY(write_in_root(root, path, after, kPlain));
+  (void)VPS_TRY(write_in_root(root, path, after, kPlain));
   return {};
 }
 
@@ -53,7 +53,7 @@ Result<> put_each(int root, const std::string& directory, std::string_view begin
   for (const auto& port : plan.ports) {
     auto name = name_of(port);
     keep.insert(name);
-    VPS_TRY(write_in_root(root, directory + "/" + name, content_of(port), mode));
+    (void)VPS_TRY(write_in_root(root, directory + "/" + name, content_of(port), mode));
   }
   remove_others(root, directory, beginning, keep);
   return {};
@@ -81,11 +81,11 @@ Result<bool> write_in_root(int root_fd, const std::string& path, std::string_vie
 Result<> write_guest_files(int root, const net::VpsPlan& plan, const GuestNames& names) {
   if (!names.configure || plan.ports.empty()) return {};
   VPS_TRY(put_block(root, "/etc/hosts", guest::hosts_lines(names)));
-  if (auto text = guest::resolv_conf(names); !text.empty()) VPS_TRY(write_in_root(root, "/etc/resolv.conf", text, kPlain));
+  if (auto text = guest::resolv_conf(names); !text.empty()) (void)VPS_TRY(write_in_root(root, "/etc/resolv.conf", text, kPlain));
 
   if (there(root, "/etc/network")) VPS_TRY(put_block(root, "/etc/network/interfaces", guest::ifupdown_lines(plan)));
   const bool netplan = there(root, "/etc/netplan") && (there(root, "/usr/sbin/netplan") || there(root, "/usr/share/netplan"));
-  if (netplan) VPS_TRY(write_in_root(root, "/etc/netplan/90-vpsd.yaml", guest::netplan(plan, names), kSecret));
+  if (netplan) (void)VPS_TRY(write_in_root(root, "/etc/netplan/90-vpsd.yaml", guest::netplan(plan, names), kSecret));
   if (!netplan)
     VPS_TRY(put_each(
         root, "/etc/systemd/network", "10-vpsd-", kPlain, plan, [](const auto& port) { return fmt::format("10-vpsd-{}.network", port.guest_link); },

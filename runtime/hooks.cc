@@ -135,4 +135,10 @@ Result<> run_hooks(const std::vector<oci::Hook>& hooks, const std::string& state
   return {};
 }
 
+Result<> run_runtime_hooks(const oci::Hooks& hooks, const std::string& state_json) {
+  VPS_TRY_CTX("prestart hook", run_hooks(hooks.prestart, state_json));
+  VPS_TRY_CTX("createRuntime hook", run_hooks(hooks.create_runtime, state_json));
+  return {};
+}
+
 }  // namespace vps::runtime

@@ -12,5 +12,7 @@ namespace vps::runtime {
 
 std::string hook_state(const oci::Spec& spec, const std::string& id, const std::string& bundle, pid_t pid, std::string_view status);
 Result<> run_hooks(const std::vector<oci::Hook>& hooks, const std::string& state_json);
+// Those that run in the runtime's namespaces before the container's process does: prestart and createRuntime.
+Result<> run_runtime_hooks(const oci::Hooks& hooks, const std::string& state_json);
 
 }  // namespace vps::runtime

@@ -217,7 +217,7 @@ Result<> console(InitContext& c) {
 
 Result<> etc_files(InitContext& c) {
   const auto& request = *c.in.request;
-  for (const auto& file : request.etc_files) VPS_TRY(write_in_root(c.root.get(), file.path, file.content, 0644));
+  for (const auto& file : request.etc_files) (void)VPS_TRY(write_in_root(c.root.get(), file.path, file.content, 0644));
   if (request.network != nullptr && request.guest != nullptr)
     VPS_TRY_CTX("its network files", write_guest_files(c.root.get(), *request.network, *request.guest));
   return {};

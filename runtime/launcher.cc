@@ -217,10 +217,7 @@ Result<> Launcher::send_mounts(const InitPlan& plan) {
 Result<> Launcher::run_hooks_before_pivot() {
   const auto& hooks = request_.spec->hooks;
   if (!hooks) return {};
-  auto state = hook_state(*request_.spec, request_.id, request_.bundle, process_.pid(), "creating");
-  VPS_TRY_CTX("prestart hook", run_hooks(hooks->prestart, state));
-  VPS_TRY_CTX("createRuntime hook", run_hooks(hooks->create_runtime, state));
-  return {};
+  return run_runtime_hooks(*hooks, hook_state(*request_.spec, request_.id, request_.bundle, process_.pid(), "creating"));
 }
 
 Result<> Launcher::serve_until_ready() {

@@ -3,10 +3,11 @@
 #include <unistd.h>
 
 #include "base/files.h"
+#include "base/seqpacket.h"
 #include "base/units.h"
 #include "cli/oci/commands.h"
 #include "cli/oci/container.h"
-#include "cli/oci/criu.h"
+#include "cli/oci/criu_rpc.h"
 #include "namespaces/clone.h"
 
 namespace vps::vpsrun {
@@ -35,36 +36,43 @@ constexpr OptionSpec kOptions[] = {
 Result<CriuOptions> checkpoint_options(const Arguments& arguments) {
   auto options = VPS_TRY(criu_options(arguments, true));
   for (const char* name : {"leave-running", "link-remap"})
-    if (arguments.flag(name)) options.flags.push_back(fmt::format("--{}", name));
-  if (arguments.flag("tcp-skip-in-flight")) options.flags.emplace_back("--skip-in-flight");
+    if (arguments.flag(name)) options.flags.emplace_back(name);
+  if (arguments.flag("tcp-skip-in-flight")) options.flags.emplace_back("skip-in-flight");
   options.parent_path = arguments.value_or("parent-path", "");
   if (options.parent_path.starts_with('/')) return fail(Code::kUsage, "--parent-path: {} is not relative to the image path", options.parent_path);
   if (!options.parent_path.empty() && !path_exists(options.image_path + "/" + options.parent_path))
     return fail_errno(ENOENT, "--parent-path: {}/{}", options.image_path, options.parent_path);
-  options.page_server = arguments.value_or("page-server", "");
-  if (!options.page_server.empty() && options.page_server.find(':') == std::string::npos)
-    return fail(Code::kUsage, "--page-server: '{}' is not ADDRESS:PORT", options.page_server);
-  options.status_fd = arguments.value_or("status-fd", "");
-  if (!options.status_fd.empty()) {
-    auto fd = parse_u64(options.status_fd);
-    if (!fd || *fd > INT32_MAX || ::fcntl(static_cast<int>(*fd), F_GETFD) < 0) return fail(Code::kUsage, "--status-fd: {} is not open", options.status_fd);
+  if (const auto* server = arguments.value("page-server")) {
+    auto colon = server->rfind(':');
+    auto port = colon == std::string::npos ? fail(Code::kUsage, "no port") : parse_u64(std::string_view(*server).substr(colon + 1));
+    if (!port || *port > UINT16_MAX || colon == 0) return fail(Code::kUsage, "--page-server: '{}' is not ADDRESS:PORT", *server);
+    options.page_address = server->substr(0, colon);
+    options.page_port = static_cast<std::uint16_t>(*port);
+  }
+  if (const auto* text = arguments.value("status-fd")) {
+    auto fd = parse_u64(*text);
+    if (!fd || *fd > INT32_MAX || ::fcntl(static_cast<int>(*fd), F_GETFD) < 0) return fail(Code::kUsage, "--status-fd: {} is not open", *text);
+    options.status_fd = static_cast<int>(*fd);
   }
   return options;
 }
 
-Result<> run_criu(const std::string& program, std::vector<std::string> args, const std::string& log_file) {
-  args.insert(args.begin(), program);
+Result<> run_criu(const std::string& program, const std::string& request, const std::string& log_file) {
+  auto [ours, theirs] = VPS_TRY(Seqpacket::make_pair());
   auto cloned = VPS_TRY(namespaces::clone_process({}));
   if (cloned.child) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    std::vector<char*> argv;
-    for (auto& arg : args) argv.push_back(arg.data());
-    argv.push_back(nullptr);
-    ::execv(program.c_str(), argv.data());
+    (void)write_all(STDERR_FILENO, fmt::format("vpsrun: checkpoint: {}\n", execute_criu(program, theirs.fd()).to_string()));
     ::_exit(127);
   }
-  auto status = VPS_TRY(cloned.process.wait());
-  if (status != ExitStatus{}) return fail(Code::kFailed, "{}", criu_failure(log_file));
+  theirs.close();
+  auto sent = send_to_criu(ours.fd(), request);
+  auto answer = receive_from_criu(ours.fd());
+  ours.close();
+  (void)cloned.process.wait();
+  VPS_TRY(sent);
+  auto packet = VPS_TRY(std::move(answer));
+  if (!packet || !packet->message.success) return fail(Code::kFailed, "{}", criu_failure(log_file));
   return {};
 }
 
@@ -76,15 +84,14 @@ Result<int> run(Context& context, const Arguments& arguments) {
   VPS_TRY(container.require({Status::kRunning, Status::kPaused}, "checkpoint"));
   auto options = VPS_TRY(checkpoint_options(arguments));
   auto spec = VPS_TRY(container.spec());
-  if (spec.process->terminal && !arguments.flag("shell-job"))
-    return fail(Code::kUnavailable, "checkpoint of a container with a terminal: criu can give it back to nobody");
   const bool pre_dump = arguments.flag("pre-dump");
   auto process = VPS_TRY(container.process());
   auto external = VPS_TRY(look_at_external(process.pid()));
   auto dir = VPS_TRY(open_dir(options.image_path));
   VPS_TRY(replace_file_at(dir.get(), "vpsrun.json", format_external(external), 0600));
-  auto args = VPS_TRY(dump_arguments(options, process.pid(), external, spec, pre_dump));
-  VPS_TRY(run_criu(program, std::move(args), options.work_path + "/dump.log"));
+  auto work = VPS_TRY(open_dir(options.work_path));
+  auto request = VPS_TRY(dump_request(options, process.pid(), external, spec, {.images = dir.get(), .work = work.get()}, pre_dump));
+  VPS_TRY(run_criu(program, request, options.work_path + "/dump.log"));
   if (pre_dump || arguments.flag("leave-running")) return 0;
   VPS_TRY(take_down(container, false));
   return 0;

@@ -105,7 +105,7 @@ Result<std::unique_ptr<Creation>> Creation::begin(const Context& context, Create
   auto text = VPS_TRY_CTX("bundle", read_file(options.config.empty() ? options.bundle + "/config.json" : options.config));
   auto spec = VPS_TRY(read_config(text));
   settle_ambient(*spec.process);
-  if (options.waits) VPS_TRY(check_terminal(spec.process->terminal, true, options.console_socket));
+  if (options.waits || options.restore) VPS_TRY(check_terminal(spec.process->terminal, options.waits || options.detached, options.console_socket));
   if (int count = options.preserve_fds; count > 0 && ::getenv("LISTEN_FDS") != nullptr) {
     // The first program of the container is the one that the sockets are meant for.
     spec.process->env.push_back(fmt::format("LISTEN_FDS={}", ::getenv("LISTEN_FDS")));
@@ -264,11 +264,7 @@ Result<> Creation::launch(const Context& context) {
     if (record.net_devices && has_new(spec_, "network")) VPS_TRY_CTX("network namespace", container_.pin_network(process.pid()));
     return {};
   };
-  request.on_console = [this](UniqueFd master) -> Result<> {
-    if (!options_.console_socket.empty()) return hand_over(options_.console_socket, "/dev/pts/ptmx", master.get());
-    console_ = std::move(master);
-    return {};
-  };
+  request.on_console = [this](UniqueFd master) { return take_terminal(std::move(master)); };
   launcher_ = VPS_TRY(runtime::Launcher::create(std::move(request)));
   end_placeholder();
   listener_.reset();
@@ -276,6 +272,12 @@ Result<> Creation::launch(const Context& context) {
   record.complete = true;
   VPS_TRY(container_.store(std::move(record)));
   return announce();
+}
+
+Result<> Creation::take_terminal(UniqueFd master) {
+  if (!options_.console_socket.empty()) return hand_over(options_.console_socket, "/dev/pts/ptmx", master.get());
+  console_ = std::move(master);
+  return {};
 }
 
 Result<> Creation::announce() {

@@ -9,7 +9,7 @@
 #include "base/fd.h"
 #include "cli/oci/container.h"
 #include "cli/oci/context.h"
-#include "cli/oci/criu.h"
+#include "cli/oci/criu_rpc.h"
 #include "runtime/launcher.h"
 #include "specs/oci/spec.h"
 
@@ -36,6 +36,7 @@ struct CreateOptions {
   bool no_pivot = false, no_new_keyring = false;
   std::optional<CriuOptions> restore;  // from images, instead of a new process
   bool rootless = false;  // cgroups are what has been delegated to the caller, or nothing
+  bool detached = false;  // restore: nobody shows a terminal
   bool waits = false;  // for another process to start it; else the launcher starts it
 };
 Result<CreateOptions> create_options(const Arguments& arguments);
@@ -65,7 +66,11 @@ class Creation {
   [[nodiscard]] bool may_go_without(const Error& error) const;
   void end_placeholder();
   Result<> limit_group();
-  Result<> restore_process();  // restore.cc
+  Result<> take_terminal(UniqueFd master);
+  // restore.cc
+  Result<> restore_process();
+  Result<> serve_criu(int socket, const std::string& request);
+  Result<> on_criu_notification(const CriuMessage& message, UniqueFd fd);
   Result<> announce();
 
   Container container_;
@@ -74,6 +79,7 @@ class Creation {
   UniqueFd console_;
   std::optional<cgroups::Group> group_;
   PidFd restored_;
+  bool has_terminal_ = false;  // of a restored process
   PidFd placeholder_;  // holds a scope of systemd open until the container is in it
   std::optional<runtime::Launcher> launcher_;
   UniqueFd listener_;

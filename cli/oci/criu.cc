@@ -96,7 +96,7 @@ Result<CriuOptions> criu_options(const Arguments& arguments, bool make) {
   options.manage_cgroups = arguments.value_or("manage-cgroups-mode", "");
   options.empty_ns = arguments.values("empty-ns");
   for (auto name : kSharedFlags)
-    if (arguments.flag(name)) options.flags.push_back(fmt::format("--{}", name));
+    if (arguments.flag(name)) options.flags.emplace_back(name);
   return options;
 }
 
@@ -157,54 +157,16 @@ std::vector<ExternalNamespace> external_namespaces(const oci::Spec& spec) {
   return found;
 }
 
-Result<std::vector<std::string>> dump_arguments(const CriuOptions& options, pid_t pid, const External& external, const oci::Spec& spec, bool pre_dump) {
-  std::vector<std::string> args{pre_dump ? "pre-dump" : "dump", "--tree", std::to_string(pid), "--images-dir", options.image_path, "--work-dir", options.work_path,
-                                "--log-file", "dump.log", "-v4"};
-  args.insert(args.end(), {"--manage-cgroups=" + (options.manage_cgroups.empty() ? "soft" : options.manage_cgroups)});
-  args.insert(args.end(), options.flags.begin(), options.flags.end());
-  if (pre_dump || !options.parent_path.empty()) args.emplace_back("--track-mem");
-  if (!options.parent_path.empty()) args.insert(args.end(), {"--prev-images-dir", options.parent_path});
-  if (!options.page_server.empty()) {
-    auto colon = options.page_server.rfind(':');
-    args.insert(args.end(), {"--page-server", "--address", options.page_server.substr(0, colon), "--port", options.page_server.substr(colon + 1)});
-  }
-  if (!options.status_fd.empty()) args.insert(args.end(), {"--status-fd", options.status_fd});
-  for (const auto& name : options.empty_ns) args.insert(args.end(), {"--empty-ns", name});
-  for (const auto& mount : external.mounts) args.insert(args.end(), {"--external", fmt::format("mnt[{}]:{}", mount.inside, mount.inside)});
-  for (const auto& key : external.stdio)
-    if (key.starts_with("file[")) args.insert(args.end(), {"--external", key});
-  for (const auto& entry : external_namespaces(spec)) {
-    struct stat st{};
-    if (::stat(entry.path.c_str(), &st) != 0) return fail_errno(errno, "{} namespace {}", entry.type, entry.path);
-    args.insert(args.end(), {"--external", fmt::format("{}[{}]:{}", entry.type == "network" ? "net" : "pid", st.st_ino, entry.key)});
-  }
-  return args;
-}
-
-std::vector<std::string> restore_arguments(const CriuOptions& options, const External& external, const oci::Spec& spec, const RestorePlaces& places) {
-  std::vector<std::string> args{"restore", "--images-dir", options.image_path, "--work-dir", options.work_path, "--log-file", "restore.log", "-v4",
-                                "--root", places.root, "--restore-detached", "--restore-sibling", "--pidfile", places.pid_file};
-  // The new process is born in the container's cgroup; criu has to move nobody.
-  args.push_back("--manage-cgroups=" + (options.manage_cgroups.empty() ? "ignore" : options.manage_cgroups));
-  args.insert(args.end(), options.flags.begin(), options.flags.end());
-  if (!options.lsm_profile.empty()) args.insert(args.end(), {"--lsm-profile", options.lsm_profile});
-  if (!options.lsm_mount_context.empty()) args.insert(args.end(), {"--lsm-mount-context", options.lsm_mount_context});
-  for (const auto& name : options.empty_ns) args.insert(args.end(), {"--empty-ns", name});
-  for (const auto& mount : external.mounts) {
-    auto source = mount.host;
+std::vector<External::Mount> restored_mounts(const External& external, const oci::Spec& spec, const RestorePlaces& places) {
+  auto mounts = external.mounts;
+  for (auto& mount : mounts) {
     for (const auto& entry : spec.mounts) {
       if (entry.destination != mount.inside) continue;
-      if (entry.type == "cgroup" || entry.type == "cgroup2") source = places.cgroup.empty() ? source : places.cgroup;
-      else if (entry.source.starts_with('/')) source = entry.source;
+      if (entry.type == "cgroup" || entry.type == "cgroup2") mount.host = places.cgroup.empty() ? mount.host : places.cgroup;
+      else if (entry.source.starts_with('/')) mount.host = entry.source;
     }
-    args.insert(args.end(), {"--external", fmt::format("mnt[{}]:{}", mount.inside, source)});
   }
-  for (std::size_t i = 0; i < external.stdio.size(); ++i)
-    if (!external.stdio[i].empty() && places.stdio[i] >= 0) args.insert(args.end(), {"--inherit-fd", fmt::format("fd[{}]:{}", places.stdio[i], external.stdio[i])});
-  auto namespaces = external_namespaces(spec);
-  for (std::size_t i = 0; i < namespaces.size(); ++i)
-    args.insert(args.end(), {"--inherit-fd", fmt::format("fd[{}]:{}", places.namespaces.at(i), namespaces[i].key)});
-  return args;
+  return mounts;
 }
 
 Result<std::string> find_criu() {

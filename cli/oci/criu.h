@@ -1,5 +1,5 @@
-// checkpoint and restore by the program criu(8), which does the work: its command line, and what of a container is not in its
-// images because it belongs to the host.
+// checkpoint and restore by the program criu(8), which does the work: its options, and what of a container is not in its
+// images because it belongs to the host. What is said to it: criu_rpc.h.
 #pragma once
 
 #include <array>
@@ -29,9 +29,12 @@ inline constexpr OptionSpec kLazyPagesOption{.name = "lazy-pages", .help = "memo
 
 struct CriuOptions {
   std::string image_path, work_path;  // absolute
-  std::string parent_path, page_server, manage_cgroups, lsm_profile, lsm_mount_context, status_fd;
+  std::string parent_path, manage_cgroups, lsm_profile, lsm_mount_context;
+  std::string page_address;
+  std::uint16_t page_port = 0;
+  int status_fd = -1;
   std::vector<std::string> empty_ns;
-  std::vector<std::string> flags;  // those that criu calls the same: "--tcp-established" ...
+  std::vector<std::string> flags;  // by their names on criu's command line: "tcp-established" ...
 };
 // Makes the image path when `make`.
 Result<CriuOptions> criu_options(const Arguments& arguments, bool make);
@@ -60,16 +63,18 @@ struct ExternalNamespace {
 };
 std::vector<ExternalNamespace> external_namespaces(const oci::Spec& spec);
 
-// Command lines without the program itself. Pure but for the inodes of namespaces.
-Result<std::vector<std::string>> dump_arguments(const CriuOptions& options, pid_t pid, const External& external, const oci::Spec& spec, bool pre_dump);
+struct CriuDirs {
+  int images = -1, work = -1;  // as descriptors of ours
+};
 struct RestorePlaces {
   std::string root;      // a mount of the root file system
-  std::string pid_file;  // criu writes the first process's there
+  CriuDirs dirs;
   std::string cgroup;    // directory that a cgroup mount of the container shows; empty: what the images say
   std::array<int, 3> stdio{-1, -1, -1};  // descriptors for External::stdio
   std::vector<int> namespaces;           // open descriptors of external_namespaces(), in their order
 };
-std::vector<std::string> restore_arguments(const CriuOptions& options, const External& external, const oci::Spec& spec, const RestorePlaces& places);
+// External::mounts with where they come from now: a mount of config.json may have another source than it had.
+std::vector<External::Mount> restored_mounts(const External& external, const oci::Spec& spec, const RestorePlaces& places);
 
 // The program's path. kUnavailable when it is not installed.
 Result<std::string> find_criu();

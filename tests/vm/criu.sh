@@ -1,6 +1,6 @@
 #!/bin/bash
 # Runs in the guest: checkpoint and restore of a counting container by vpsrun (/in/vpsrun) and Debian's criu. The container has a
-# pipe, a bind of the host, limits and namespaces of its own.
+# pipe, a bind of the host, limits and namespaces of its own. tty.py and stream.py stand for an engine and for another host.
 set -u
 run=/in/vpsrun
 fail() { echo "FAIL $*"; tail -n 20 /work/*.log 2>/dev/null; exit 1; }
@@ -50,6 +50,75 @@ for _ in $(seq 300); do [ "$($run state two 2>/dev/null | jq -r .status)" = runn
 [ "$($run state two | jq -r .status)" = running ] || fail "restored under another name: $($run state two)"
 check $run delete --force two
 ! grep -q criu-root /proc/mounts || fail "a mount is left"
+
+# A terminal: the engine gets its master anew. Hooks of the runtime run again, with the pid of the process that is to come.
+mkdir -p /terminal
+ln -s /bundle/rootfs /terminal/rootfs
+# shellcheck disable=SC2016
+jq '.process.terminal = true | .process.args = ["/bin/sh", "-c", "stty -echo; while read line; do echo \"got $line\"; done"] | .linux.cgroupsPath = ""
+  | .hooks = {"prestart": [{"path": "/bin/sh", "args": ["sh", "-c", "cat >/prestart.json"]}],
+              "createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", "cat >/runtime.json"]}]}' config.json >/terminal/config.json
+ln -s busybox rootfs/bin/stty
+python3 /in/tty.py /tty.sock /tty.log /tty.in 2>/tty.errors &
+wait_for() { for _ in $(seq 300); do grep -q "$1" "$2" 2>/dev/null && return 0; sleep 0.1; done; cat "$2" /tty.errors; fail "no '$1' in $2"; }
+for _ in $(seq 100); do [ -p /tty.in ] && break; sleep 0.1; done
+check $run run -d --bundle /terminal --console-socket /tty.sock tty
+echo before >/tty.in
+wait_for "got before" /tty.log
+check $run checkpoint --image-path /terminal-images --work-path /work tty
+rm /prestart.json /runtime.json
+$run restore -d --bundle /terminal --image-path /terminal-images --work-path /work tty && fail "a terminal without a console socket"
+check $run restore -d --bundle /terminal --image-path /terminal-images --work-path /work --pid-file /pid --console-socket /tty.sock tty
+echo after >/tty.in
+wait_for "got after" /tty.log
+for hook in prestart runtime; do
+  [ "$(jq -r '"\(.status) \(.pid) \(.id)"' "/$hook.json")" = "creating $(cat /pid) tty" ] || fail "$hook hook: $(cat "/$hook.json")"
+done
+check $run delete --force tty
+jq '.hooks.createRuntime[0].args[2] = "echo not today >&2; exit 3"' /terminal/config.json >edited && mv edited /terminal/config.json
+$run restore -d --bundle /terminal --image-path /terminal-images --work-path /work --console-socket /tty.sock tty 2>/errors && fail "a hook that fails"
+grep -q "createRuntime hook.*not today" /errors || fail "the hook's words: $(cat /errors)"
+[ -z "$($run list -q)" ] || fail "a container after a hook that failed"
+
+# A connection that lives on: the other end sees nothing but a pause.
+ip netns add stream
+ip link add near type veth peer name far netns stream
+ip address add 10.9.0.1/24 dev near
+ip link set near up
+ip -n stream address add 10.9.0.2/24 dev far
+ip -n stream link set far up
+mkdir -p /stream
+ln -s /bundle/rootfs /stream/rootfs
+ln -s busybox rootfs/bin/nc
+# shellcheck disable=SC2016
+jq '.process.args = ["/bin/sh", "-c", "i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done | nc 10.9.0.1 7000"]
+  | .linux.namespaces |= map(if .type == "network" then .path = "/run/netns/stream" else . end)' config.json >/stream/config.json
+python3 /in/stream.py 10.9.0.1 7000 /stream.log &
+for _ in $(seq 100); do ss -ltn | grep -q 10.9.0.1:7000 && break; sleep 0.1; done
+check $run run -d --bundle /stream stream </dev/null >/dev/null 2>&1
+wait_for '^5$' /stream.log
+$run checkpoint --image-path /refused --work-path /work stream 2>/errors && fail "a connection without --tcp-established"
+check $run checkpoint --tcp-established --image-path /stream-images --work-path /work stream
+at=$(tail -n 1 /stream.log)
+check $run restore -d --tcp-established --bundle /stream --image-path /stream-images --work-path /work stream </dev/null >/dev/null 2>&1
+wait_for "^$((at + 5))\$" /stream.log
+check $run delete --force stream
+[ "$(grep -c new /stream.log)" = 1 ] || fail "another connection: $(head /stream.log)"
+[ "$(head -n "$((at + 6))" /stream.log)" = "$(echo new; seq "$((at + 5))")" ] || fail "the stream has a gap: $(cat /stream.log)"
+
+# Memory over the wire.
+mkdir -p /served
+check criu page-server --images-dir /served --address 127.0.0.1 --port 7001 --daemon
+$run run -d three </dev/null >/dev/null 2>&1
+wait_beyond 1
+check $run checkpoint --page-server 127.0.0.1:7001 --image-path /half --work-path /work three
+ls /served/pages-*.img >/ls || fail "no pages at the server: $(ls /served /half)"
+ls /half/pages-*.img 2>/ls && fail "pages on both sides"
+cp /half/* /served/
+at=$(counter)
+check $run restore -d --image-path /served --work-path /work three </dev/null >/dev/null 2>&1
+wait_beyond "$at"
+check $run delete --force three
 
 # Errors leave nothing.
 mkdir /empty
