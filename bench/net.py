@@ -13,7 +13,7 @@ def figures(bench, *arguments):
 
 
 def network(bench):
-    """ports: cost of a start, up to 1000 on one bridge; round trip and throughput against a bare veth"""
+    """ports: cost of a start, up to 1000 on one bridge; round trip and throughput against a bare veth; new connections with and without a cap"""
     count = max([1000] if 1000 in bench.counts else bench.counts)
     starts = figures(bench, "start", str(count))
     lines = [f"### network, {count} ports one after another", "",
@@ -28,3 +28,8 @@ def network(bench):
         lines.append(f"| {path} | {each['rtt_us']:.1f} | {each['rtt_p10']:.1f} | {each['rtt_p10'] / bare['rtt_p10']:.2f} | "
                      f"{each['gbit']:.1f} | {each['gbit_best']:.1f} | {each['gbit_best'] / bare['gbit_best']:.2f} |")
     yield {"case": "network paths", "figures": paths, "table": "\n".join(lines + [""])}
+    opened = figures(bench, "connections", "10000")
+    lines = ["### network, a new connection of a VPS", "", "| | each of many us | alone us |", "|---|---|---|"]
+    for case, each in opened.items():
+        lines.append(f"| {case} | {each['each_us']} | {each['alone_us']} |")
+    yield {"case": "network connections", "figures": opened, "table": "\n".join(lines + [""])}

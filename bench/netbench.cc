@@ -1,7 +1,9 @@
 // What ports cost and what packets lose on their way, in namespaces of its own: one JSON object of figures on stdout.
 //   netbench start COUNT   COUNT ports one after another: per kind, and of a bridge's floor in turn with it, with the CPU time of the first and the last twentieth
+//   netbench connections OPEN   what a new connection costs a VPS that has 0, 1000, 10000 ... OPEN, with and without a cap on them
 //   netbench path ROUNDS   round trip and throughput by a bare veth, over the bridge, over a routed port, in turn
 #include <fmt/ranges.h>
+#include <linux/if_ether.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -18,9 +20,11 @@
 
 #include "netns/attach.h"
 #include "netns/dump.h"
+#include "netns/filter.h"
 #include "netns/inside.h"
 #include "netns/link_messages.h"
 #include "netns/network.h"
+#include "tests/support/frames.h"
 #include "tests/support/net_lab.h"
 #include "tests/support/temp_dir.h"
 
@@ -276,21 +280,79 @@ void path(int rounds) {
   fmt::print("{{{}}}\n", out);
 }
 
+// New connections of a VPS that has `open` of them already, with and without a cap: microseconds of each as fast as it goes, and of
+// one that comes alone (later than a tick of the kernel's clock after the last).
+struct ConnectionCost {
+  double fast = 0, alone = 0;
+};
+ConnectionCost connection_cost(unsigned open, std::uint32_t cap) {
+  Lab lab;
+  auto guest = Namespace::make();
+  auto plan = lab.plan(net::Mode::kBridge, 1);
+  plan.ports[0].allowed = {host_prefix(plan.ports[0].addresses[0].address)};
+  plan.ports[0].guard.connections = cap;
+  auto filter = need(netns::Filter::create("bench"));
+  lab.host.within([&] {
+    need(filter.ensure({}));
+    need(filter.add(plan));
+    need(netns::attach_ports(lab.where, plan, guest.fd()));
+  });
+  if (!test::exchange(guest, lab.outside, "198.18.0.2")) need<void>(fail(Code::kFailed, "no way out"));
+  MacAddress gateway = *lab.host.in([] {
+    auto socket = need(netns::Socket::open());
+    return need(netns::need_link(socket, "vbr-default"));
+  }).mac;
+  UniqueFd raw = guest.in([] { return UniqueFd(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)); });
+  sockaddr_ll to{};
+  to.sll_family = AF_PACKET;
+  to.sll_ifindex = guest.in([] { return static_cast<int>(::if_nametoindex("eth0")); });
+  IpAddress own = plan.ports[0].addresses[0].address, peer = ip("198.18.0.2");
+  unsigned number = 0;
+  auto connect = [&] {
+    ++number;
+    auto frame = test::frame(gateway, plan.ports[0].mac, ETH_P_IP, test::ipv4(own, peer, IPPROTO_UDP, test::udp(1024 + number % 50'000, 10'000 + number / 50'000, "x")));
+    auto begin = Clock::now();
+    (void)::sendto(raw.get(), frame.data(), frame.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof to);
+    return micros(Clock::now() - begin);
+  };
+  while (number < open) (void)connect();
+  constexpr int kFast = 4000, kAlone = 100;
+  double fast = 0;
+  for (int i = 0; i < kFast; ++i) fast += connect();
+  std::vector<double> alone;
+  for (int i = 0; i < kAlone; ++i) {
+    ::usleep(11'000);
+    alone.push_back(connect());
+  }
+  return {fast / kFast, quantile(alone, 0.5)};
+}
+
+void connections(unsigned most) {
+  std::vector<std::string> out;
+  for (unsigned open = 0; open <= most; open = open == 0 ? 1000 : open * 10)
+    for (std::uint32_t cap : {0u, 65536u}) {
+      auto cost = connection_cost(open, cap);
+      out.push_back(fmt::format("\"{} open, {}\": {{\"each_us\": {:.1f}, \"alone_us\": {:.1f}}}", open, cap == 0 ? "no cap" : "cap", cost.fast, cost.alone));
+    }
+  fmt::print("{{{}}}\n", fmt::join(out, ", "));
+}
+
 }  // namespace
 }  // namespace vps
 
 int main(int argc, char** argv) {
   std::string what = argc > 1 ? argv[1] : "";
   int number = argc > 2 ? std::atoi(argv[2]) : 0;
-  if (argc != 3 || number < 1 || number > 1000 || (what != "start" && what != "path")) {
-    fmt::print(stderr, "usage: netbench start COUNT | netbench path ROUNDS (1 to 1000)\n");
+  if (argc != 3 || number < 1 || number > (what == "connections" ? 100'000 : 1000) || (what != "start" && what != "path" && what != "connections")) {
+    fmt::print(stderr, "usage: netbench start COUNT | netbench path ROUNDS (1 to 1000) | netbench connections OPEN (to 100000)\n");
     return 2;
   }
   if (!vps::test::may_make_namespaces()) {
     fmt::print(stderr, "netbench: needs the right to make network namespaces\n");
     return 6;
   }
-  if (what == "start") vps::start(static_cast<unsigned>(number));
+  if (what == "connections") vps::connections(static_cast<unsigned>(number));
+  else if (what == "start") vps::start(static_cast<unsigned>(number));
   else vps::path(number);
   return 0;
 }

@@ -13,6 +13,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "netns/filter.h"
 
@@ -143,8 +144,9 @@ void inet_sets(Layout& layout) {
   for (const char* name : {"rate", "smtp_limit"}) sets.push_back(limiting(name));
   sets.push_back(mapping("caps", kMarkType, 4, kMarkType, 4));
   // Packets put VPSes in, and the kernel takes them out when they have no connection left: nothing to compare.
-  Set connections = limiting(std::string(kConnectionSet));
-  connections.room = 1u << 20;
+  Set connections = plain(std::string(kConnectionSet), both(kMarkType, kPortType), 8);
+  connections.dynamic = true;
+  connections.room = 1u << 22;
   sets.push_back(connections);
   sets.push_back(plain("smtp_deny", kMarkType, 4));
   for (auto kind : {DropKind::kConnections, DropKind::kConnectionRate, DropKind::kSmtp})
@@ -375,7 +377,9 @@ void smtp_chain(Rules& rules) {
 void connection_chains(Rules& rules) {
   rules.base("outgoing", "filter", NF_INET_PRE_ROUTING, kBehindTracking);
   rules.rule(unconfirmed() + Exprs{jump("new_out")});
-  rules.rule(is_protocol(IPPROTO_TCP) + Exprs{payload(Base::kTransport, 2, 2, 0), equal(0, big16(25)), jump("smtp")});
+  // Mail: between servers, and from clients with and without TLS from the start.
+  for (int port : {25, 587, 465})
+    rules.rule(is_protocol(IPPROTO_TCP) + Exprs{payload(Base::kTransport, 2, 2, 0), equal(0, big16(static_cast<std::uint16_t>(port))), jump("smtp")});
   auto dispatch = [](const std::string& set) { return Exprs{verdict_map(set, 0)}; };
   by_address(rules, true, "firewall_out", false, dispatch);
   for (auto [name, hook] : {std::pair{"forwarded", NF_INET_FORWARD}, std::pair{"local_out", NF_INET_LOCAL_OUT}}) {
@@ -462,9 +466,17 @@ std::vector<Layout> make_layouts() {
 
 nft::Rule cap_rule(std::uint32_t count) {
   Rule rule{std::string(kCapChain), {}, fmt::format("cap {}", count)};
-  rule.exprs = {meta(NFT_META_PRIORITY, 0), map("caps", 0, 0), equal(0, native32(count)), meta(NFT_META_PRIORITY, 0),
-                remember(kConnectionSet, 0, connection_limit(count)), go_to(drop_set(DropKind::kConnections))};
+  std::uint32_t parts = cap_parts(count);
+  // Linux takes every other port for the connections that it makes itself, so the lowest bit tells nothing.
+  std::string bits = big16(static_cast<std::uint16_t>((parts - 1) << 1));
+  rule.exprs = {meta(NFT_META_PRIORITY, 0), map("caps", 0, 0), equal(0, native32(count)), meta(NFT_META_PRIORITY, 0), nft::original_source_port(1),
+                masked(1, bits), remember(kConnectionSet, 0, connection_limit(count / parts)), go_to(drop_set(DropKind::kConnections))};
   return rule;
+}
+
+std::uint32_t cap_parts(std::uint32_t count) {
+  constexpr std::uint32_t kLeastOfAPart = 128, kMostParts = 4096;
+  return std::bit_floor(std::clamp(count / kLeastOfAPart, 1u, kMostParts));
 }
 
 std::string class_name(std::string_view way, std::uint32_t number) { return fmt::format("{}_class{}", way, number); }

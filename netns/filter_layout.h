@@ -43,7 +43,10 @@ IpAddress wide_key(const Prefix& prefix);
 // Caps on connections. The kernel forgets an element with such a limit when it counts no connection, so the numbers stand in the
 // map `caps`, and there is a rule in this chain for every number that is in use: a host has few of them.
 constexpr std::string_view kCapChain = "connection_caps", kConnectionSet = "connections";
+// When a connection is new, the kernel walks through those that are counted under the same key. So the connections of a VPS are counted in
+// parts, by their source port, and each part has its share of the cap: 128 to 255, or all of a small cap.
 nft::Rule cap_rule(std::uint32_t count);
+std::uint32_t cap_parts(std::uint32_t count);
 
 const std::vector<Layout>& layouts();  // one per table; made at the first call
 const Layout& layout(Table table);

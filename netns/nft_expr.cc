@@ -14,6 +14,8 @@
 namespace vps::netns::nft {
 namespace {
 
+constexpr std::uint8_t kOriginal = 0;  // IP_CT_DIR_ORIGINAL
+
 constexpr std::uint32_t reg(unsigned number) { return NFT_REG32_00 + number; }
 
 std::string hex(std::string_view bytes) {
@@ -169,6 +171,11 @@ Expr remember(std::string_view set, unsigned from, const Expr& limit) {
 Expr conntrack(std::uint32_t key, unsigned to) {
   return {"ct", Bytes().u32(NFTA_CT_DREG, reg(to)).u32(NFTA_CT_KEY, key).str(),
           fmt::format("ct {} -> r{}", key == NFT_CT_STATE ? "state" : "status", to)};
+}
+Expr original_source_port(unsigned to) {
+  Bytes data;
+  data.u32(NFTA_CT_DREG, reg(to)).u32(NFTA_CT_KEY, NFT_CT_PROTO_SRC).u8(NFTA_CT_DIRECTION, kOriginal);
+  return {"ct", data.str(), fmt::format("ct original source port -> r{}", to)};
 }
 Expr local_destination(unsigned to) {
   Bytes data;

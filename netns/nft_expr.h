@@ -66,6 +66,7 @@ Expr limit(std::uint64_t rate, std::uint64_t seconds, std::uint32_t burst, bool 
 Expr connection_limit(std::uint32_t count);                              // goes on when there are more
 Expr remember(std::string_view set, unsigned reg, const Expr& limit);    // adds the key with this limit when it is not in, then asks it
 Expr conntrack(std::uint32_t key, unsigned reg);
+Expr original_source_port(unsigned reg);                                 // of the connection: 2 bytes; an id or 0 of what has no ports
 Expr local_destination(unsigned reg);                                    // RTN_* of the destination, native order
 Expr dnat(std::uint32_t family, unsigned address_reg, unsigned port_reg);
 Expr masquerade();

@@ -39,7 +39,7 @@ struct GuardPlan {
   bool router = true;                 // no router advertisements, no DHCP server answers from it
   std::uint32_t connections = 65536;          // tracked at once, of one VPS; 0: no cap
   std::uint32_t connections_per_second = 0;   // new ones; 0: no cap
-  SmtpPolicy smtp = SmtpPolicy::kAllow;       // to port 25 outside
+  SmtpPolicy smtp = SmtpPolicy::kAllow;       // to ports 25, 465 and 587 outside
   std::uint32_t smtp_per_minute = 0;          // kLimit
   bool operator==(const GuardPlan&) const = default;
 };

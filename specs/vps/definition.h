@@ -95,7 +95,7 @@ struct VpsNetwork {
   std::vector<Interface> interfaces;
   std::vector<std::string> nameservers, search;
   bool configure = true;            // write the guest's own network files
-  std::string smtp = "allow";       // allow | deny | N/min: to port 25 outside
+  std::string smtp = "allow";       // allow | deny | N/min: to mail servers outside (TCP 25, 465, 587)
   std::uint32_t connections = 65536;  // tracked at once; 0: no cap
   std::uint32_t connection_rate = 0;  // new ones per second; 0: no cap
   Firewall firewall;

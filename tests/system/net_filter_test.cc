@@ -164,41 +164,87 @@ TEST_F(NetFilter, CapsConnectionsInAllAndPerSecond) {
   EXPECT_EQ(drops("101", DropKind::kConnectionRate), before);
 }
 
+TEST_F(NetFilter, ALargeCapIsCountedInPartsAndHolds) {
+  auto plan = plan_of(false, 101);
+  plan.ports[0].guard.connections = 2000;
+  auto one = start(plan);
+  MacAddress gateway = *link(host_, "vbr-default")->mac;
+  auto server = bound(internet_, "198.51.100.1", 6000), flow = bound(one, "10.77.0.101", 7000);
+  ASSERT_TRUE(eventually([&] { return send(flow, "198.51.100.1", 6000) && readable(server); }));
+  (void)drain(server);
+  auto open_from = [&](unsigned first, unsigned count) {
+    UniqueFd raw = one.in([] { return UniqueFd(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)); });
+    sockaddr_ll to{};
+    to.sll_family = AF_PACKET;
+    to.sll_ifindex = link(one, "eth0")->index;
+    for (unsigned i = 0; i < count; ++i) {  // every other port, as a kernel takes them for its own connections
+      auto bytes = frame(gateway, mac(101), 0x0800, ipv4(ip("10.77.0.101"), ip("198.51.100.1"), 17, udp(first + 2 * i, 6000, "x")));
+      ASSERT_EQ(::sendto(raw.get(), bytes.data(), bytes.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof to), static_cast<ssize_t>(bytes.size()));
+    }
+  };
+  open_from(20'000, 1000);
+  EXPECT_EQ(drops("101", DropKind::kConnections), 0u);
+  open_from(30'000, 2000);
+  auto refused = drops("101", DropKind::kConnections);
+  EXPECT_GE(refused, 1000u);  // of 3001 and what the kernel has sent by itself
+  EXPECT_LE(refused, 1010u);
+  // What is open goes on.
+  (void)drain(server);
+  EXPECT_TRUE(send(flow, "198.51.100.1", 6000) && readable(server, 10'000));
+  EXPECT_EQ(drops("101", DropKind::kConnections), refused);
+  EXPECT_THAT(check(), IsEmpty());
+  EXPECT_THAT(nft("list ruleset"), HasSubstr("ct original proto-src"));
+}
+
 TEST_F(NetFilter, SmtpIsDeniedOrLimitedOutsideAndFreeInside) {
   auto plan = plan_of(false, 101);
   plan.ports[0].guard.smtp = net::SmtpPolicy::kDeny;
   auto one = start(plan), two = start(plan_of(false, 102));
-  auto outside = bound(internet_, "198.51.100.1", 25, SOCK_STREAM), inside = bound(two, "10.77.0.102", 25, SOCK_STREAM);
   // A network of ours that the internet's address is in would be inside.
   state_.networks.pop_back();
   ASSERT_TRUE(on_host([&] { return filter_.configure(state_.networks, state_.classes); }));
-  ASSERT_EQ(::listen(outside.get(), 64) + ::listen(inside.get(), 64), 0);
-  std::vector<UniqueFd> clients;
-  auto connects = [&](const std::string& address, int milliseconds) {
-    clients.push_back(bound(one, "0.0.0.0", 0, SOCK_STREAM));
-    auto to = socket_address(address, 25);
+  const std::pair<std::string, std::string> kFamilies[] = {{"198.51.100.1", "10.77.0.102"}, {"2001:db8:1::1", "fd77::102"}};
+  const std::uint16_t kMail[] = {25, 465, 587}, kOther = 2525;
+  std::vector<UniqueFd> servers, clients;
+  for (const auto& [outside, inside] : kFamilies)
+    for (std::uint16_t port : {kMail[0], kMail[1], kMail[2], kOther})
+      for (auto [ns, address] : {std::pair{&internet_, &outside}, {&two, &inside}}) {
+        servers.push_back(bound(*ns, *address, port, SOCK_STREAM));
+        ASSERT_EQ(::listen(servers.back().get(), 64), 0);
+      }
+  auto connects = [&](const std::string& address, std::uint16_t port, int milliseconds) {
+    clients.push_back(bound(one, address.find(':') == address.npos ? "0.0.0.0" : "::", 0, SOCK_STREAM));
+    auto to = socket_address(address, port);
     (void)::connect(clients.back().get(), reinterpret_cast<sockaddr*>(&to.first), to.second);
     pollfd poll{clients.back().get(), POLLOUT, 0};
     return ::poll(&poll, 1, milliseconds) == 1;
   };
-  EXPECT_TRUE(connects("10.77.0.102", 10'000));
-  EXPECT_FALSE(connects("198.51.100.1", 500));
-  EXPECT_GE(drops("101", DropKind::kSmtp), 1u);
+  for (const auto& [outside, inside] : kFamilies) {
+    EXPECT_TRUE(connects(outside, kOther, 10'000)) << outside;
+    for (std::uint16_t port : kMail) {
+      EXPECT_TRUE(connects(inside, port, 10'000)) << inside << " " << port;
+      auto before = drops("101", DropKind::kSmtp);
+      EXPECT_FALSE(connects(outside, port, 300)) << outside << " " << port;
+      EXPECT_GE(drops("101", DropKind::kSmtp), before + 1) << outside << " " << port;
+    }
+  }
   clients.clear();  // who waits sends again, and would be the first that the limit lets through
   plan.ports[0].guard.smtp = net::SmtpPolicy::kLimit;
-  plan.ports[0].guard.smtp_per_minute = 3;
+  plan.ports[0].guard.smtp_per_minute = 6;
   change(plan);
   EXPECT_THAT(check(), IsEmpty());
+  // One limit for all of them.
   int good = 0;
-  for (int i = 0; i < 3; ++i) good += connects("198.51.100.1", 10'000);
-  EXPECT_EQ(good, 3);
+  for (const auto& [outside, inside] : kFamilies)
+    for (std::uint16_t port : kMail) good += connects(outside, port, 10'000);
+  EXPECT_EQ(good, 6);
   auto before = drops("101", DropKind::kSmtp);
-  for (int i = 0; i < 4; ++i) good += connects("198.51.100.1", 100);
-  EXPECT_LT(good, 7);
+  for (int i = 0; i < 4; ++i) good += connects(kFamilies[static_cast<std::size_t>(i % 2)].first, kMail[i % 3], 100);
+  EXPECT_LT(good, 10);
   EXPECT_GT(drops("101", DropKind::kSmtp), before);
   plan.ports[0].guard.smtp = net::SmtpPolicy::kAllow;
   change(plan);
-  EXPECT_TRUE(connects("198.51.100.1", 10'000));
+  EXPECT_TRUE(connects("198.51.100.1", 25, 10'000));
 }
 
 TEST_F(NetFilter, NamesTheForeignRuleThatBlocks) {
