@@ -9,6 +9,7 @@
 
 #include "base/files.h"
 #include "base/units.h"
+#include "cgroups/plan.h"
 
 namespace vps::cgroups {
 namespace {
@@ -38,13 +39,6 @@ std::vector<std::uint8_t> set_of(std::string_view list) {
   return bits;
 }
 
-// v1's 2..262144 on v2's 1..10000, as all who translate do it.
-std::uint64_t weight_of_shares(std::uint64_t shares) {
-  constexpr std::uint64_t kLeast = 2, kMost = 262'144;
-  shares = std::clamp(shares, kLeast, kMost);
-  return 1 + ((shares - kLeast) * 9999) / (kMost - kLeast);
-}
-
 void add_memory(const oci::MemoryLimits& memory, std::vector<DbusProperty>& out) {
   if (memory.limit) out.emplace_back("MemoryMax", amount(*memory.limit));
   if (memory.reservation) out.emplace_back("MemoryLow", *memory.reservation < 0 ? std::uint64_t{0} : amount(*memory.reservation));
@@ -55,25 +49,42 @@ void add_memory(const oci::MemoryLimits& memory, std::vector<DbusProperty>& out)
     out.emplace_back("MemorySwapMax", amount(*memory.swap - *memory.limit));
 }
 
+constexpr std::uint64_t kDefaultPeriod = 100'000;
+
+// CPUQuotaPerSecUSec; `quota` at most 0: no limit.
+std::uint64_t quota_per_second(std::int64_t quota, std::uint64_t period) {
+  constexpr std::uint64_t kSecond = 1'000'000;
+  // systemd keeps hundredths of a second per second: rounded up, so that it is never less than asked for.
+  constexpr std::uint64_t kGrain = 10'000;
+  if (quota <= 0 || period == 0) return UINT64_MAX;
+  return (static_cast<std::uint64_t>(quota) * kSecond / period + kGrain - 1) / kGrain * kGrain;
+}
+
 void add_cpu(const oci::CpuLimits& cpu, std::vector<DbusProperty>& out) {
-  if (cpu.shares) out.emplace_back("CPUWeight", weight_of_shares(*cpu.shares));
-  constexpr std::uint64_t kSecond = 1'000'000, kDefaultPeriod = 100'000;
+  if (cpu.shares) out.emplace_back("CPUWeight", weight_from_shares(*cpu.shares));
   if (cpu.period) out.emplace_back("CPUQuotaPeriodUSec", *cpu.period);
-  if (cpu.quota) {
-    auto period = cpu.period.value_or(kDefaultPeriod);
-    // systemd keeps hundredths of a second per second: rounded up, so that it is never less than asked for.
-    constexpr std::uint64_t kGrain = 10'000;
-    auto per_second = *cpu.quota <= 0 ? UINT64_MAX : (static_cast<std::uint64_t>(*cpu.quota) * kSecond / period + kGrain - 1) / kGrain * kGrain;
-    out.emplace_back("CPUQuotaPerSecUSec", per_second);
-  }
+  if (cpu.quota) out.emplace_back("CPUQuotaPerSecUSec", quota_per_second(*cpu.quota, cpu.period.value_or(kDefaultPeriod)));
   if (!cpu.cpus.empty()) out.emplace_back("AllowedCPUs", set_of(cpu.cpus));
   if (!cpu.mems.empty()) out.emplace_back("AllowedMemoryNodes", set_of(cpu.mems));
 }
 
+struct Known {
+  std::string_view file, property;
+};
+
+// "QUOTA PERIOD", "max PERIOD" or "QUOTA" of cpu.max.
+void add_cpu_max(std::string_view text, std::vector<DbusProperty>& out) {
+  auto blank = std::min(text.find(' '), text.size());
+  auto period = blank == text.size() ? Result<std::uint64_t>(kDefaultPeriod) : parse_u64(text.substr(blank + 1));
+  auto quota = text.substr(0, blank) == "max" ? Result<std::uint64_t>(0) : parse_u64(text.substr(0, blank));
+  if (!period || !quota || *quota > INT64_MAX) return;
+  out.emplace_back("CPUQuotaPeriodUSec", *period);
+  out.emplace_back("CPUQuotaPerSecUSec", quota_per_second(static_cast<std::int64_t>(*quota), *period));
+}
+
+// systemd writes what it thinks a file has whenever it writes another: what it can be told it must be told, or the limit is lost.
+// A value that no file takes is no property either; the kernel refuses it afterwards.
 void add_unified(const oci::StringMap& files, std::vector<DbusProperty>& out) {
-  struct Known {
-    std::string_view file, property;
-  };
   constexpr auto kKnown = std::to_array<Known>({{"memory.max", "MemoryMax"}, {"memory.high", "MemoryHigh"}, {"memory.low", "MemoryLow"}, {"memory.min", "MemoryMin"},
                                                 {"memory.swap.max", "MemorySwapMax"}, {"pids.max", "TasksMax"}, {"cpu.weight", "CPUWeight"}});
   for (const auto& known : kKnown) {
@@ -84,6 +95,17 @@ void add_unified(const oci::StringMap& files, std::vector<DbusProperty>& out) {
       out.emplace_back(known.property, UINT64_MAX);
     else if (number)
       out.emplace_back(known.property, *number);
+  }
+  if (auto found = files.find("cpu.max"); found != files.end()) add_cpu_max(found->second, out);
+  for (const auto& known : {Known{"cpuset.cpus", "AllowedCPUs"}, Known{"cpuset.mems", "AllowedMemoryNodes"}}) {
+    auto found = files.find(std::string(known.file));
+    if (found != files.end() && !found->second.empty() && found->second.find_first_not_of("0123456789,-") == std::string::npos)
+      out.emplace_back(known.property, set_of(found->second));
+  }
+  if (auto found = files.find("io.weight"); found != files.end()) {
+    std::string_view text = found->second;
+    if (text.starts_with("default ")) text.remove_prefix(8);
+    if (auto weight = parse_u64(text)) out.emplace_back("IOWeight", *weight);
   }
 }
 
@@ -153,10 +175,7 @@ std::vector<DbusProperty> unit_properties(const oci::Resources& resources) {
   if (resources.memory) add_memory(*resources.memory, out);
   if (resources.cpu) add_cpu(*resources.cpu, out);
   if (resources.pids && resources.pids->limit) out.emplace_back("TasksMax", *resources.pids->limit <= 0 ? UINT64_MAX : amount(*resources.pids->limit));
-  if (resources.block_io && resources.block_io->weight.value_or(0) != 0) {
-    constexpr std::uint64_t kLeast = 10, kMost = 1000;
-    out.emplace_back("IOWeight", 1 + (std::uint64_t{*resources.block_io->weight} - kLeast) * 9999 / (kMost - kLeast));
-  }
+  if (resources.block_io && resources.block_io->weight.value_or(0) != 0) out.emplace_back("IOWeight", io_weight_from_oci(*resources.block_io->weight));
   add_unified(resources.unified, out);
   return out;
 }

@@ -141,7 +141,7 @@ Result<int> run(Context& context, const Arguments& arguments) {
     console = std::move(master);
     return {};
   };
-  request.on_seccomp_listener = [&, &spec = spec](const PidFd& process, UniqueFd listener) {
+  request.on_seccomp_listener = [&](const PidFd& process, UniqueFd listener) {
     return send_seccomp_listener(spec, container.record(), process.pid(), true, listener.get());
   };
   // Before the program runs: a signal that somebody sends on its first word is for it.

@@ -96,6 +96,67 @@ TEST_F(SystemdCgroups, ScopeLivesAndGoesWithTheContainer) {
   EXPECT_NE(inside({"/bin/ls", "/sys/fs/cgroup/test.slice/test-7.slice/inner-one.scope"}).code, 0);
 }
 
+// What systemd shows, and what the kernel has: also after systemd has written everything anew.
+TEST_F(SystemdCgroups, LimitsArePropertiesAndStay) {
+  const std::string group = "/sys/fs/cgroup/test.slice/test-7.slice/inner-one.scope/";
+  auto available = inside({"cat", "/sys/fs/cgroup/cgroup.controllers"}).out;
+  for (const char* name : {"cpu", "cpuset", "io", "memory", "pids"})
+    if (available.find(name) == std::string::npos) GTEST_SKIP() << "no v2 controller " << name << " on this host";
+  struct Expected {
+    std::string property, shown, file, value;
+  };
+  auto holds = [&](const std::vector<Expected>& all, const std::string& when) {
+    for (const auto& one : all) {
+      EXPECT_EQ(property("inner-one.scope", one.property), one.shown) << one.property << ' ' << when;
+      EXPECT_EQ(inside({"cat", group + one.file}).out, one.value + "\n") << one.file << ' ' << when;
+    }
+  };
+  set("/linux/resources/memory", R"({"limit": 67108864, "reservation": 33554432, "swap": 100663296})");
+  set("/linux/resources/cpu", R"({"shares": 2048, "quota": 25000, "period": 50000, "cpus": "0"})");
+  set("/linux/resources/pids", R"({"limit": 42})");
+  set("/linux/resources/unified", R"({"memory.high": "60000000", "io.weight": "default 33", "cpuset.mems": "0"})");
+  store_config();
+  auto created = vpsrun({"create", "--bundle", path("bundle"), "one"});
+  ASSERT_EQ(created.code, 0) << created.describe();
+  const std::vector<Expected> asked = {
+      {"MemoryMax", "67108864", "memory.max", "67108864"},   {"MemoryLow", "33554432", "memory.low", "33554432"},
+      {"MemorySwapMax", "33554432", "memory.swap.max", "33554432"}, {"MemoryHigh", "60000000", "memory.high", "59998208"},
+      {"CPUWeight", "174", "cpu.weight", "174"},               {"CPUQuotaPerSecUSec", "500ms", "cpu.max", "25000 50000"},
+      {"CPUQuotaPeriodUSec", "50ms", "cpu.max", "25000 50000"}, {"AllowedCPUs", "0", "cpuset.cpus", "0"},
+      {"AllowedMemoryNodes", "0", "cpuset.mems", "0"},       {"TasksMax", "42", "pids.max", "42"},
+      {"IOWeight", "33", "io.weight", "default 33"},
+  };
+  holds(asked, "after create");
+  EXPECT_EQ(inside({"systemctl", "daemon-reload"}).code, 0);
+  EXPECT_EQ(inside({"systemctl", "set-property", "--runtime", "inner-one.scope", "MemoryMin=1M"}).code, 0);
+  holds(asked, "after systemd has written them");
+
+  EXPECT_EQ(vpsrun({"update", "--memory", "80M", "--memory-swap", "80M", "--pids-limit", "50", "--cpu-quota", "100000", "--cpu-period", "100000", "one"}).code, 0);
+  EXPECT_EQ(inside({"systemctl", "set-property", "--runtime", "inner-one.scope", "MemoryMin=2M"}).code, 0);
+  holds({{"MemoryMax", "83886080", "memory.max", "83886080"},
+         {"MemorySwapMax", "0", "memory.swap.max", "0"},
+         {"TasksMax", "50", "pids.max", "50"},
+         {"CPUQuotaPerSecUSec", "1s", "cpu.max", "100000 100000"},
+         {"CPUWeight", "174", "cpu.weight", "174"}},
+        "after an update");
+  EXPECT_EQ(vpsrun({"delete", "--force", "one"}).code, 0);
+
+  remove("/linux/resources/cpu");
+  remove("/linux/resources/memory");
+  set("/linux/resources/unified", R"({"cpu.max": "30000 100000", "cpuset.cpus": "0", "memory.max": "max", "pids.max": "7"})");
+  remove("/linux/resources/pids");
+  store_config();
+  created = vpsrun({"create", "--bundle", path("bundle"), "one"});
+  ASSERT_EQ(created.code, 0) << created.describe();
+  EXPECT_EQ(inside({"systemctl", "set-property", "--runtime", "inner-one.scope", "MemoryMin=1M"}).code, 0);
+  holds({{"CPUQuotaPerSecUSec", "300ms", "cpu.max", "30000 100000"},
+         {"AllowedCPUs", "0", "cpuset.cpus", "0"},
+         {"MemoryMax", "infinity", "memory.max", "max"},
+         {"TasksMax", "7", "pids.max", "7"}},
+        "by the unified map");
+  EXPECT_EQ(vpsrun({"delete", "--force", "one"}).code, 0);
+}
+
 TEST_F(SystemdCgroups, DeathAndErrorsLeaveNoScope) {
   for (const char* point : {"create.recorded", "create.cgroup", "create.limits", "launch.cloned", "create.launched"}) {
     auto died = inside({"/usr/bin/env", std::string("VPS_FAILPOINTS=") + point + "=kill", program(), "--root", "/run/inner", "--systemd-cgroup", "create",

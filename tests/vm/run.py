@@ -40,10 +40,10 @@ SETS = {
     "oci": {
         "tests": [("interop/interop_podman", "Podman.RunGives*:Podman.TopAndStats:Podman.PauseAndUnpause:Podman.MemoryLimitKills:Podman.LimitsAreInTheGroup:"
                    "Podman.Checkpoint"),
-                  ("conformance/conformance_test", "Conformance.*:Engines.*:Commands.FromCreate*:Commands.PauseUpdate*")],
+                  ("conformance/conformance_test", "Conformance.*:Engines.*:Commands.FromCreate*:Commands.PauseUpdate*:SystemdCgroups.Limits*")],
         "helpers": ["conformance/conformance_probe"],
         "templates": [],
-        "packages": "podman netavark catatonit uidmap criu iptables",
+        "packages": "podman netavark catatonit uidmap criu iptables apparmor systemd",
         "limit": 600,
     },
     "smoke": {

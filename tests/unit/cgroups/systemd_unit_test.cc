@@ -37,7 +37,7 @@ TEST(UnitProperties, AreWhatSystemdWouldWriteAgain) {
   resources.pids = oci::PidsLimit{.limit = 7};
   resources.unified = {{"memory.high", "900"}, {"memory.min", "max"}, {"hugetlb.2MB.max", "5"}};
   EXPECT_THAT(unit_properties(resources),
-              ElementsAre(Pair("MemoryMax", number(1000)), Pair("MemoryLow", number(500)), Pair("MemorySwapMax", number(500)), Pair("CPUWeight", number(39)),
+              ElementsAre(Pair("MemoryMax", number(1000)), Pair("MemoryLow", number(500)), Pair("MemorySwapMax", number(500)), Pair("CPUWeight", number(100)),
                           Pair("CPUQuotaPeriodUSec", number(50'000)), Pair("CPUQuotaPerSecUSec", number(510'000)),
                           Pair("AllowedCPUs", DbusValue(std::vector<std::uint8_t>{3, 2})), Pair("TasksMax", number(7)), Pair("MemoryHigh", number(900)),
                           Pair("MemoryMin", number(kInfinity))));
@@ -48,6 +48,23 @@ TEST(UnitProperties, AreWhatSystemdWouldWriteAgain) {
   none.pids = oci::PidsLimit{.limit = -1};
   EXPECT_THAT(unit_properties(none), ElementsAre(Pair("MemoryMax", number(kInfinity)), Pair("MemorySwapMax", number(kInfinity)),
                                                  Pair("CPUQuotaPerSecUSec", number(kInfinity)), Pair("TasksMax", number(kInfinity))));
+}
+
+TEST(UnitProperties, OfTheUnifiedMap) {
+  oci::Resources resources;
+  resources.unified = {{"cpu.max", "30000 100000"}, {"cpuset.cpus", "0-1"}, {"cpuset.mems", "0"}, {"io.weight", "default 33"}, {"pids.max", "max"}};
+  EXPECT_THAT(unit_properties(resources),
+              testing::UnorderedElementsAre(Pair("CPUQuotaPeriodUSec", number(100'000)), Pair("CPUQuotaPerSecUSec", number(300'000)),
+                                            Pair("AllowedCPUs", DbusValue(std::vector<std::uint8_t>{3})), Pair("AllowedMemoryNodes", DbusValue(std::vector<std::uint8_t>{1})),
+                                            Pair("IOWeight", number(33)), Pair("TasksMax", number(kInfinity))));
+  resources.unified = {{"cpu.max", "max 50000"}, {"io.weight", "77"}};
+  EXPECT_THAT(unit_properties(resources), testing::UnorderedElementsAre(Pair("CPUQuotaPeriodUSec", number(50'000)), Pair("CPUQuotaPerSecUSec", number(kInfinity)),
+                                                                        Pair("IOWeight", number(77))));
+  // What the kernel will refuse, and weights of single devices.
+  for (oci::StringMap files : {oci::StringMap{{"cpu.max", "x"}}, {{"cpu.max", "5 y"}}, {{"cpuset.cpus", "one"}}, {{"cpuset.cpus", ""}}, {{"io.weight", "8:0 40"}}}) {
+    resources.unified = std::move(files);
+    EXPECT_THAT(unit_properties(resources), testing::IsEmpty());
+  }
 }
 
 TEST(AnnotatedProperties, AreReadAsTheirTypes) {
