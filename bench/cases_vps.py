@@ -66,6 +66,24 @@ def killed_start(bench, command):
     return sample
 
 
+def start_to_line(bench, vps):
+    """The client's `start` until the init of that VPS (LINE) has written its line to the console."""
+    log = f"{bench.root}/state/containers/{vps}/console.log"
+
+    def size():
+        return os.path.getsize(log) if os.path.exists(log) else 0
+
+    before = size()
+    result = bench.ctl("start", vps)
+    began = time.perf_counter()
+    while size() == before:
+        if time.perf_counter() - began > 10:
+            raise RuntimeError("no line of init on the console")
+    result["ms"] += (time.perf_counter() - began) * 1000
+    result["cpu_ms"] = 0  # the client's only
+    return result
+
+
 def vps_start(bench):
     """both of the next two"""
     yield from vps_start_busybox(bench)
@@ -75,21 +93,10 @@ def vps_start(bench):
 def vps_start_busybox(bench):
     """a VPS to the first line of its init (busybox, overlay, limits), and its forced stop"""
     bench.create("line", "busybox", "--ram", "64M", "--set", f"init={json.dumps(LINE)}", "--set", "restart=never")
-    log = f"{bench.root}/state/containers/line/console.log"
     stops = {"vpsd": []}
 
-    def size():
-        return os.path.getsize(log) if os.path.exists(log) else 0
-
     def ours():
-        before = size()
-        result = bench.ctl("start", "line")
-        began = time.perf_counter()
-        while size() == before:
-            if time.perf_counter() - began > 10:
-                raise RuntimeError("no line of init on the console")
-        result["ms"] += (time.perf_counter() - began) * 1000
-        result["cpu_ms"] = 0  # the client's only
+        result = start_to_line(bench, "line")
         stops["vpsd"].append(bench.ctl("stop", "--force", "line"))
         return result
 

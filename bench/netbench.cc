@@ -170,11 +170,21 @@ void start(unsigned count) {
                                           {"routed", net::Mode::kRouted, false, false}}) {
     Lab lab;
     std::vector<Namespace> guests;
-    std::vector<Cost> ours, bare;
+    std::vector<Cost> ours, bare, guarded;
+    auto filter = need(netns::Filter::create("bench"));
+    lab.host.within([&] { need(filter.ensure({})); });
     for (unsigned number = 0; number < count; ++number) {
       auto plan = lab.plan(mode, number);
       if (rates) plan.ports[0].rate_in = plan.ports[0].rate_out = BitRate{100'000'000};
       guests.push_back(Namespace::make());
+      for (const auto& address : plan.ports[0].addresses) plan.ports[0].allowed.push_back(host_prefix(address.address));
+      if (floor)
+        lab.host.within([&] {
+          double used = cpu_micros();
+          auto begin = Clock::now();
+          need(filter.add(plan));
+          guarded.push_back({micros(Clock::now() - begin), cpu_micros() - used});
+        });
       // In turn on one bridge: both meet the same number of ports.
       bool least = floor && number % 2 == 1;
       (least ? bare : ours).push_back(lab.host.in([&] {
@@ -190,6 +200,17 @@ void start(unsigned count) {
       for (unsigned number = 0; number < count; ++number) need(netns::release_ports(lab.where, lab.plan(mode, number)));
     });
     out.push_back(summary(name, ours, micros(Clock::now() - begin) / count));
+    if (!guarded.empty()) {
+      begin = Clock::now();
+      lab.host.within([&] {
+        for (unsigned number = 0; number < count; ++number) {
+          auto plan = lab.plan(mode, number);
+          for (const auto& address : plan.ports[0].addresses) plan.ports[0].allowed.push_back(host_prefix(address.address));
+          need(filter.remove(plan));
+        }
+      });
+      out.push_back(summary("filter", guarded, micros(Clock::now() - begin) / count));
+    }
     if (!bare.empty()) out.push_back(summary(fmt::format("{}: floor", name), bare, 0));
   }
   fmt::print("{{{}}}\n", fmt::join(out, ", "));

@@ -38,6 +38,7 @@ class Bench:
         # Before vpsd and before this process has grown.
         self.host, self.pure = harness.Runner(), harness.Runner(unified=hybrid)
         self.vpsd, self.serial = None, 0
+        self.own_network = False  # whether vpsd starts in a network namespace of its own
         for directory in (f"{self.root}/state/templates", f"{self.root}/etc", f"{self.root}/rw", self.run):
             os.makedirs(directory)
         with open(f"{self.root}/etc/vpsd.yaml", "w", encoding="utf-8") as file:
@@ -63,12 +64,29 @@ class Bench:
         listener = harness.notify_socket(path, timeout=120)
         with open(self.root + "/vpsd.log", "ab") as log:
             began = time.perf_counter()
-            self.vpsd = subprocess.Popen([self.bin + "/vpsd", "--config", self.root + "/etc/vpsd.yaml"], stdin=subprocess.DEVNULL,
+            inside = ["unshare", "--net"] if self.own_network else []
+            self.vpsd = subprocess.Popen([*inside, self.bin + "/vpsd", "--config", self.root + "/etc/vpsd.yaml"], stdin=subprocess.DEVNULL,
                                          stdout=log, stderr=log, env=dict(os.environ, NOTIFY_SOCKET=path))
             while b"READY=1" not in listener.recv(4096):
                 pass
         listener.close()
         return time.perf_counter() - began
+
+    def stop_vpsd(self):
+        if self.vpsd is not None:
+            self.vpsd.send_signal(signal.SIGTERM)
+            self.vpsd.wait()
+
+    def vpsd_cpu_ms(self):
+        """CPU time of vpsd's threads that live."""
+        used = 0
+        for task in os.listdir(f"/proc/{self.vpsd.pid}/task"):
+            try:
+                with open(f"/proc/{self.vpsd.pid}/task/{task}/schedstat", encoding="ascii") as file:
+                    used += int(file.read().split()[0])
+            except OSError:
+                continue
+        return used / 1e6
 
     def ctl(self, *arguments):
         return must(self.host.run([self.bin + "/vpsctl", "--socket", self.run + "/vpsd.sock", *arguments]), f"vpsctl {arguments[0]}")
