@@ -118,7 +118,8 @@ class Filter {
   Result<std::vector<RuleCounter>> firewall_counters(std::string_view id) const;
 
   // Names what others' rules do to a new connection from `link` to `uplink` and back (`link`: a network's bridge or a routed port;
-  // `uplink` empty: any). For `doctor`. Rules in nftables, those of iptables-nft included; legacy iptables is seen by a note only.
+  // `uplink` empty: any). For `doctor`. Rules in nftables, those of iptables-nft
+  // included, and of legacy iptables, where `rule` is the place in the chain.
   static Result<std::vector<ForeignBlock>> foreign_blocks(std::string_view link, std::string_view uplink);
   // Whether packets between two ports of this bridge meet the connection caps and the firewall: bridge netfilter is on for it
   // (br_netfilter loaded, and net.bridge.bridge-nf-call-{ip,ip6}tables or the bridge's nf_call_{ip,ip6}tables is 1). Without it

@@ -10,8 +10,8 @@
 #include <map>
 #include <optional>
 
-#include "base/files.h"
 #include "netns/filter.h"
+#include "netns/legacy_tables.h"
 #include "netns/nft_batch.h"
 
 namespace vps::netns {
@@ -154,6 +154,15 @@ void describe(ForeignBlock& block, const std::string& link, const std::string& u
                                                 block.family, block.table, block.chain, link));
 }
 
+ForeignBlock describe_legacy(Family family, const LegacyBlock& block, const std::string& link, const std::string& uplink) {
+  std::string tool = family == Family::kV4 ? "iptables-legacy" : "ip6tables-legacy";
+  std::string what = block.rule == 0 ? fmt::format("the policy DROP of chain {} in {}", block.chain, tool)
+                                     : fmt::format("rule {} of chain {} in {}", block.rule, block.chain, tool);
+  return {family == Family::kV4 ? "ip" : "ip6", "filter", block.chain, block.rule,
+          fmt::format("{0} stops what is forwarded between {1} and {2}; let it pass with: {3} -I FORWARD -i {1} -j ACCEPT; {3} -I FORWARD -o {1} -j ACCEPT", what, link,
+                      uplink.empty() ? "other links" : uplink, tool)};
+}
+
 }  // namespace
 
 Result<std::vector<ForeignBlock>> Filter::foreign_blocks(std::string_view link, std::string_view uplink) {
@@ -173,12 +182,14 @@ Result<std::vector<ForeignBlock>> Filter::foreign_blocks(std::string_view link, 
         break;  // one reason per chain
       }
   }
-  // Rules of the old iptables are not to be seen here; that there are some can be said.
-  for (auto [file, name] : {std::pair{"/proc/net/ip_tables_names", "ip"}, std::pair{"/proc/net/ip6_tables_names", "ip6"}}) {
-    auto tables = read_file(file);
-    if (tables && tables->find("filter") != tables->npos)
-      blocks.push_back({name, "filter", "FORWARD", 0,
-                        fmt::format("iptables-legacy has a filter table of its own for {}: look at `iptables-legacy -S FORWARD`", name)});
+  for (auto family : {Family::kV4, Family::kV6}) {
+    auto table = VPS_TRY(read_legacy_filter(family));
+    if (!table) continue;
+    for (const auto& probe : {Probe{ours, other}, Probe{other, ours}})
+      if (auto block = legacy_block(family, *table, probe.in, probe.out)) {
+        blocks.push_back(describe_legacy(family, *block, ours, other));
+        break;
+      }
   }
   return blocks;
 }

@@ -17,7 +17,7 @@ packages_of() {
       echo mmdebstrap busybox-static debian-archive-keyring procps util-linux ;;
     test)   # tests, their tools and the cheap checks
       echo libgtest-dev libgmock-dev python3 python3-yaml acl attr e2fsprogs socat jq tmux xz-utils zstd mandoc fish zsh \
-        shellcheck strace iproute2 nftables openssh-client dpkg-dev fakeroot ;;
+        shellcheck strace iproute2 nftables iptables openssh-client dpkg-dev fakeroot ;;
     dev)    # for people who change the code: fuzzing, clang builds, tidy, format
       echo clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev gdb ;;
     vm)     # the virtual machine of the vm tests

@@ -275,5 +275,50 @@ TEST_F(NetFilter, NamesTheForeignRuleThatBlocks) {
   EXPECT_THAT(check(), IsEmpty());
 }
 
+TEST_F(NetFilter, NamesTheRuleOfLegacyIptablesThatBlocks) {
+  auto tables = [&](const std::string& tool, std::vector<std::string> words) {
+    words.insert(words.begin(), tool);
+    auto done = host_.in([&] { return run(words); });
+    return done && done->code == 0;
+  };
+  if (!tables("iptables-legacy", {"-S"}) || !tables("ip6tables-legacy", {"-S"})) GTEST_SKIP() << "no iptables-legacy, or a kernel without it";
+  auto names = [&] {
+    std::vector<std::string> all;
+    auto blocks = on_host([&] { return Filter::foreign_blocks("vbr-default", "eth0"); });
+    EXPECT_TRUE(blocks) << blocks.error().to_string();
+    for (const auto& each : *blocks) all.push_back(fmt::format("{} {} {}", each.family, each.chain, each.rule == 0 ? "policy" : std::to_string(each.rule)));
+    return all;
+  };
+  auto one = start(plan_of(false, 101));
+  const auto kSoon = std::chrono::milliseconds(600);
+  struct Tool {
+    std::string name, family, peer;
+  };
+  for (const auto& [tool, family, peer] : {Tool{"iptables-legacy", "ip", "198.51.100.1"}, Tool{"ip6tables-legacy", "ip6", "2001:db8:1::1"}}) {
+    EXPECT_THAT(names(), IsEmpty()) << "an empty table stops nothing";
+    EXPECT_TRUE(exchange(one, internet_, peer));
+    ASSERT_TRUE(tables(tool, {"-P", "FORWARD", "DROP"}) && tables(tool, {"-A", "FORWARD", "-i", "docker0", "-j", "ACCEPT"}) &&
+                tables(tool, {"-A", "FORWARD", "-p", "tcp", "-j", "ACCEPT"}));
+    EXPECT_THAT(names(), ElementsAre(family + " FORWARD policy"));
+    EXPECT_FALSE(exchange(one, internet_, peer, kSoon));
+    // Let through by a chain of its own, one way by a wildcard.
+    ASSERT_TRUE(tables(tool, {"-N", "ours"}) && tables(tool, {"-A", "FORWARD", "-j", "ours"}) &&
+                tables(tool, {"-A", "ours", "-i", "vbr-default", "-j", "ACCEPT"}) && tables(tool, {"-A", "ours", "!", "-i", "docker+", "-o", "vbr-+", "-j", "ACCEPT"}));
+    EXPECT_THAT(names(), IsEmpty());
+    EXPECT_TRUE(exchange(one, internet_, peer));
+    // Policy accept again, and a rule in a chain that rejects.
+    ASSERT_TRUE(tables(tool, {"-P", "FORWARD", "ACCEPT"}) && tables(tool, {"-I", "ours", "1", "-o", "vbr-default", "-p", "tcp", "-j", "DROP"}) &&
+                tables(tool, {"-I", "ours", "2", "-i", "vbr-default", "-j", "REJECT"}));
+    EXPECT_THAT(names(), ElementsAre(family + " ours 2"));
+    EXPECT_FALSE(exchange(one, internet_, peer, kSoon));
+    ASSERT_TRUE(tables(tool, {"-I", "ours", "1", "-j", "RETURN"}));
+    EXPECT_THAT(names(), IsEmpty());
+    ASSERT_TRUE(tables(tool, {"-F"}) && tables(tool, {"-X"}));
+  }
+  auto before = internet_.in([] { return Filter::foreign_blocks("vbr-default", "eth0"); });
+  ASSERT_TRUE(before);
+  EXPECT_THAT(*before, IsEmpty()) << "a namespace of which nobody has asked for a table has none";
+}
+
 }  // namespace
 }  // namespace vps::netns
