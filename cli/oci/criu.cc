@@ -12,6 +12,7 @@
 
 #include "base/files.h"
 #include "base/units.h"
+#include "cli/oci/json_number.h"
 
 namespace vps::vpsrun {
 namespace {
@@ -111,7 +112,7 @@ std::string format_external(const External& external) {
 Result<External> parse_external(std::string_view text) {
   try {
     auto json = Json::parse(text);
-    if (json.at("version").get<int>() != kVersion) return fail(Code::kUsage, "vpsrun.json: another version's");
+    if (VPS_TRY_CTX("vpsrun.json", number_at<int>(json, "version")) != kVersion) return fail(Code::kUsage, "vpsrun.json: another version's");
     External external;
     for (const auto& mount : json.at("mounts")) external.mounts.push_back({mount.at("inside").get<std::string>(), mount.at("host").get<std::string>()});
     external.stdio = json.at("stdio").get<std::array<std::string, 3>>();

@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cli/oci/json_number.h"
+
 namespace vps::vpsrun {
 namespace {
 
@@ -51,16 +53,16 @@ std::string format_record(const Record& record) {
 Result<Record> parse_record(std::string_view text) {
   try {
     auto json = Json::parse(text);
-    if (json.at("version").get<int>() != kVersion) return fail(Code::kUsage, "state.json: another version's");
+    if (VPS_TRY_CTX("state.json", number_at<int>(json, "version")) != kVersion) return fail(Code::kUsage, "state.json: another version's");
     Record record;
     record.id = json.at("id").get<std::string>();
     record.oci_version = json.at("ociVersion").get<std::string>();
     record.bundle = json.at("bundle").get<std::string>();
     record.rootfs = json.at("rootfs").get<std::string>();
     record.created = json.at("created").get<std::string>();
-    record.owner = json.at("owner").get<std::uint32_t>();
-    record.pid = json.at("pid").get<pid_t>();
-    record.start_time = json.at("startTime").get<std::uint64_t>();
+    record.owner = VPS_TRY_CTX("state.json", number_at<std::uint32_t>(json, "owner"));
+    record.pid = VPS_TRY_CTX("state.json", number_at<pid_t>(json, "pid"));
+    record.start_time = VPS_TRY_CTX("state.json", number_at<std::uint64_t>(json, "startTime"));
     record.cgroup = json.at("cgroup").get<std::string>();
     record.unit = json.value("unit", "");  // of an earlier release: absent
     record.net_devices = json.value("netDevices", false);

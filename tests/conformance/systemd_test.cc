@@ -4,6 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <utility>
+
 #include "base/files.h"
 #include "tests/conformance/fixture.h"
 
@@ -171,6 +174,47 @@ TEST_F(SystemdCgroups, DeathAndErrorsLeaveNoScope) {
   auto refused = vpsrun({"create", "--bundle", path("bundle"), "one"});
   EXPECT_EQ(refused.code, 1);
   EXPECT_THAT(refused.err, HasSubstr("slice:prefix:name"));
+}
+
+// A scope of an ordinary user's own systemd. That one runs in a unit that is delegated to the user, as logind starts it.
+TEST_F(SystemdCgroups, OfAnOrdinaryUser) {
+  constexpr uid_t kUser = 54321;
+  const auto id = std::to_string(kUser), home = path("home");
+  std::filesystem::copy_file(program(), path("vpsrun"));
+  for (const auto& name : {"home", "user", "user/rootfs"}) {
+    ASSERT_TRUE(make_dirs(path(name)));
+    ASSERT_EQ(::chown(path(name).c_str(), kUser, kUser), 0);
+  }
+  std::filesystem::copy_file(path("bundle/rootfs/probe"), path("user/rootfs/probe"));
+  auto user = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"setpriv", "--reuid", id, "--regid", id, "--clear-groups", "env", "XDG_RUNTIME_DIR=" + home});
+    return inside(words);
+  };
+  ASSERT_EQ(inside({"sh", "-c", "echo owner:x:" + id + ":" + id + "::/:/bin/sh >>/etc/passwd; echo owner:x:" + id + ": >>/etc/group"}).code, 0);
+  auto manager = inside({"systemd-run", "--quiet", "--unit=manager", "--uid=" + id, "-p", "Type=notify", "-p", "Delegate=yes", "-E", "XDG_RUNTIME_DIR=" + home,
+                         "/lib/systemd/systemd", "--user", "--unit=basic.target"});
+  ASSERT_EQ(manager.code, 0) << manager.describe() << inside({"systemctl", "status", "manager"}).out;
+  auto made = user({path("vpsrun"), "spec", "--rootless", "--bundle", path("user")});
+  ASSERT_EQ(made.code, 0) << made.describe();
+  auto config = read_file(path("user/config.json")).value_or("");
+  for (auto [from, to] : {std::pair{R"("terminal": true)", R"("terminal": false)"}, {R"("sh")", R"("/probe", "wait")"}, {R"("linux": {)", R"("linux": {"cgroupsPath": ":inner:two", )"}}) {
+    auto at = config.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    config.replace(at, std::string_view(from).size(), to);
+  }
+  write_file("user/config.json", config);
+
+  // In a unit of that systemd, as a user's session or podman is: it may take up what is in its own part of the tree.
+  auto run = user({"systemd-run", "--user", "--quiet", "-p", "Type=oneshot", "-p", "RemainAfterExit=yes", "--unit=starter", "-p", "StandardOutput=file:" + home + "/out",
+                   "-p", "StandardError=file:" + home + "/out", path("vpsrun"), "--systemd-cgroup", "run", "-d", "--bundle", path("user"), "two"});
+  ASSERT_EQ(run.code, 0) << run.describe() << read_file(home + "/out").value_or("");
+  auto shown = user({"systemctl", "--user", "show", "inner-two.scope", "-p", "Slice,ControlGroup,ActiveState"}).out;
+  EXPECT_THAT(shown, HasSubstr("Slice=user.slice\n"));
+  EXPECT_THAT(shown, HasSubstr("ControlGroup=/system.slice/manager.service/user.slice/inner-two.scope\n"));
+  auto state = user({path("vpsrun"), "--systemd-cgroup", "state", "two"}).out;
+  EXPECT_THAT(state, HasSubstr("running"));
+  EXPECT_EQ(user({path("vpsrun"), "--systemd-cgroup", "delete", "--force", "two"}).code, 0);
+  EXPECT_THAT(user({"systemctl", "--user", "show", "inner-two.scope", "-p", "LoadState"}).out, HasSubstr("not-found"));
 }
 
 TEST_F(ConformanceTest, SystemdCgroupsWithoutSystemdAreAnError) {

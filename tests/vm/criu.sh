@@ -120,6 +120,24 @@ check $run restore -d --image-path /served --work-path /work three </dev/null >/
 wait_beyond "$at"
 check $run delete --force three
 
+# Memory that stays where it was until it is touched.
+$run run -d four </dev/null >/dev/null 2>&1
+wait_beyond 1
+mkfifo /ready
+exec 9<>/ready
+$run checkpoint --lazy-pages --page-server 127.0.0.1:7002 --status-fd 9 --image-path /lazy --work-path /work four >/lazy.out 2>&1 &
+dump=$!
+timeout 120 head -c 1 <&9 >/dev/null || fail "no word on the status descriptor: $(cat /lazy.out)"
+at=$(counter)
+mkdir /lazy-work
+(cd /lazy-work && exec criu lazy-pages --page-server --address 127.0.0.1 --port 7002 --images-dir /lazy --work-dir /lazy-work --log-file lazy.log) &
+for _ in $(seq 100); do [ -S /lazy-work/lazy-pages.socket ] && break; sleep 0.1; done
+check $run restore -d --lazy-pages --image-path /lazy --work-path /lazy-work five </dev/null >/dev/null 2>&1
+wait_beyond "$at"
+wait "$dump" || fail "lazy checkpoint: $(cat /lazy.out)"
+[ "$($run list -q)" = five ] || fail "there is $($run list -q)"
+check $run delete --force five
+
 # Errors leave nothing.
 mkdir /empty
 $run restore -d --image-path /empty one && fail "no images"

@@ -40,7 +40,7 @@ SETS = {
     "oci": {
         "tests": [("interop/interop_podman", "Podman.RunGives*:Podman.TopAndStats:Podman.PauseAndUnpause:Podman.MemoryLimitKills:Podman.LimitsAreInTheGroup:"
                    "Podman.Checkpoint"),
-                  ("conformance/conformance_test", "Conformance.*:Engines.*:Commands.FromCreate*:Commands.PauseUpdate*:SystemdCgroups.Limits*")],
+                  ("conformance/conformance_test", "Conformance.*:Engines.*:Commands.FromCreate*:Commands.PauseUpdate*:SystemdCgroups.Limits*:SystemdCgroups.OfAn*")],
         "helpers": ["conformance/conformance_probe"],
         "templates": [],
         "packages": "podman netavark catatonit uidmap criu iptables apparmor systemd",
