@@ -182,7 +182,7 @@ ElementOwner parse_element_data(std::string_view user_data) {
 
 std::string owner_key(std::string_view id) {
   std::uint32_t hash = 0x811c9dc5u;  // FNV-1a
-  for (unsigned char byte : id) hash = (hash ^ byte) * 0x01000193u;
+  for (char byte : id) hash = (hash ^ static_cast<unsigned char>(byte)) * 0x01000193u;
   return native32(hash == 0 ? 1 : hash);  // 0 is nobody
 }
 

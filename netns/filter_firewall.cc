@@ -81,9 +81,9 @@ class ChainBuilder {
 
   static std::string text_of(const std::string& first, const std::string& behind) {
     std::string text;
-    for (unsigned char each : first) text += fmt::format("{:02x}", each);
+    for (char each : first) text += fmt::format("{:02x}", static_cast<unsigned char>(each));
     text += '-';
-    for (unsigned char each : behind) text += fmt::format("{:02x}", each);
+    for (char each : behind) text += fmt::format("{:02x}", static_cast<unsigned char>(each));
     return text;
   }
 

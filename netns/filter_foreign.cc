@@ -40,7 +40,7 @@ enum class Outcome { kAccepted, kBlocked, kFellThrough };
 
 class Walker {
  public:
-  Walker(const std::vector<DumpedChain>& chains, const std::vector<DumpedRule>& rules) : chains_(chains) {
+  explicit Walker(const std::vector<DumpedRule>& rules) {
     for (const auto& rule : rules) rules_[{rule.family, rule.table, rule.chain}].push_back(&rule);
   }
 
@@ -139,7 +139,6 @@ class Walker {
     return Truth::kMaybe;
   }
 
-  const std::vector<DumpedChain>& chains_;
   std::map<std::tuple<std::uint8_t, std::string, std::string>, std::vector<const DumpedRule*>> rules_;
   std::optional<ForeignBlock> culprit_;
 };
@@ -169,7 +168,7 @@ Result<std::vector<ForeignBlock>> Filter::foreign_blocks(std::string_view link, 
   auto socket = VPS_TRY(Socket::open(NETLINK_NETFILTER));
   auto chains = VPS_TRY(nft::dump_chains(socket, NFPROTO_UNSPEC));
   auto rules = VPS_TRY(nft::dump_rules(socket, {NFPROTO_UNSPEC, ""}));
-  Walker walker(chains, rules);
+  Walker walker(rules);
   std::vector<ForeignBlock> blocks;
   std::string ours(link), other(uplink);
   for (const auto& chain : chains) {

@@ -165,17 +165,16 @@ Result<std::optional<LegacyTable>> read_table(int family, int level, int get_inf
       return fail_errno(errno, "ask for the rules of iptables-legacy");
     }
     if (info.size > kLargestTable) return fail(Code::kFailed, "the rules of iptables-legacy are {} bytes: too many to look at", info.size);
-    std::string buffer(offsetof(Entries, entrytable) + info.size, '\0');
-    Entries head{};
-    std::strcpy(head.name, "filter");
-    head.size = info.size;
-    std::memcpy(buffer.data(), &head, offsetof(Entries, entrytable));
+    constexpr std::size_t kHead = sizeof(Entries);  // its name and size; the entries stand behind
+    std::string buffer(kHead + info.size, '\0');
+    std::memcpy(buffer.data(), info.name, sizeof info.name);
+    std::memcpy(buffer.data() + offsetof(Entries, size), &info.size, sizeof info.size);
     size = static_cast<socklen_t>(buffer.size());
     if (::getsockopt(fd.get(), level, get_entries, buffer.data(), &size) != 0) {
       if (errno == EAGAIN) continue;  // changed in between
       return fail_errno(errno, "read the rules of iptables-legacy");
     }
-    return std::optional(LegacyTable{buffer.substr(offsetof(Entries, entrytable)), info.hook_entry[NF_INET_FORWARD], info.underflow[NF_INET_FORWARD]});
+    return std::optional(LegacyTable{buffer.substr(kHead), info.hook_entry[NF_INET_FORWARD], info.underflow[NF_INET_FORWARD]});
   }
   return fail(Code::kBusy, "the rules of iptables-legacy change all the time");
 }

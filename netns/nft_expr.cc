@@ -20,7 +20,7 @@ constexpr std::uint32_t reg(unsigned number) { return NFT_REG32_00 + number; }
 
 std::string hex(std::string_view bytes) {
   std::string text = "0x";
-  for (unsigned char byte : bytes) text += fmt::format("{:02x}", byte);
+  for (char byte : bytes) text += fmt::format("{:02x}", static_cast<unsigned char>(byte));
   return text;
 }
 
@@ -57,7 +57,7 @@ Expr lookup(std::string_view set, unsigned from, std::optional<std::uint32_t> to
 
 std::uint64_t fingerprint(std::string_view text) {  // FNV-1a: against accidents and edits, not against attackers
   std::uint64_t hash = 0xcbf29ce484222325u;
-  for (unsigned char byte : text) hash = (hash ^ byte) * 0x100000001b3u;
+  for (char byte : text) hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3u;
   return hash;
 }
 
