@@ -75,6 +75,18 @@ for hook in prestart runtime; do
   [ "$(jq -r '"\(.status) \(.pid) \(.id)"' "/$hook.json")" = "creating $(cat /pid) tty" ] || fail "$hook hook: $(cat "/$hook.json")"
 done
 check $run delete --force tty
+# In the foreground it is shown on ours.
+mkfifo /typed
+script -qec "$run restore --bundle /terminal --image-path /terminal-images --work-path /work tty" /dev/null </typed >/shown 2>&1 &
+shown=$!
+exec 8>/typed
+for _ in $(seq 300); do [ "$($run state tty 2>/dev/null | jq -r .status)" = running ] && break; sleep 0.1; done
+echo again >&8
+wait_for "got again" /shown
+check $run kill tty KILL
+exec 8>&-
+wait "$shown"
+[ -z "$($run list -q)" ] || fail "a container is left of a restore in the foreground"
 jq '.hooks.createRuntime[0].args[2] = "echo not today >&2; exit 3"' /terminal/config.json >edited && mv edited /terminal/config.json
 $run restore -d --bundle /terminal --image-path /terminal-images --work-path /work --console-socket /tty.sock tty 2>/errors && fail "a hook that fails"
 grep -q "createRuntime hook.*not today" /errors || fail "the hook's words: $(cat /errors)"
@@ -109,6 +121,7 @@ check $run delete --force stream
 # Memory over the wire.
 mkdir -p /served
 check criu page-server --images-dir /served --address 127.0.0.1 --port 7001 --daemon
+echo 0 >/bundle/rootfs/tmp/n
 $run run -d three </dev/null >/dev/null 2>&1
 wait_beyond 1
 check $run checkpoint --page-server 127.0.0.1:7001 --image-path /half --work-path /work three
@@ -121,6 +134,7 @@ wait_beyond "$at"
 check $run delete --force three
 
 # Memory that stays where it was until it is touched.
+echo 0 >/bundle/rootfs/tmp/n
 $run run -d four </dev/null >/dev/null 2>&1
 wait_beyond 1
 mkfifo /ready
