@@ -1,8 +1,10 @@
 #include "daemon/operations.h"
 
 #include <algorithm>
+#include <ranges>
 
 #include "base/files.h"
+#include "base/units.h"
 
 namespace vps::daemon {
 
@@ -38,6 +40,11 @@ OperationView Operation::view_locked() const {
 OperationView Operation::view() const {
   std::scoped_lock lock(mutex_);
   return view_locked();
+}
+
+std::optional<SystemTime> Operation::ended() const {
+  std::scoped_lock lock(mutex_);
+  return status_ == OperationStatus::kRunning ? std::nullopt : std::optional(ended_);
 }
 
 void Operation::progress(std::string_view step, int percent) {
@@ -106,42 +113,61 @@ OperationView Operation::wait(SteadyTime deadline, const std::stop_token& abando
   return view_locked();
 }
 
-Operations::Operations(std::size_t history) : history_(history), prefix_("op-" + random_hex(2) + "-") {}
+Operations::Operations(std::size_t history, std::chrono::milliseconds keep)
+    : history_(history), keep_(keep), prefix_("op-" + random_hex(2) + "-"), next_sweep_(history + history / 4 + 1) {}
 
 OperationPtr Operations::create(const std::string& kind, const std::string& vps) {
   std::scoped_lock lock(mutex_);
-  auto operation = std::make_shared<Operation>(prefix_ + std::to_string(next_++), kind, vps);
-  all_.push_back(operation);
-  std::size_t ended = 0;
-  for (const auto& each : all_)
-    if (each->view().status != OperationStatus::kRunning) ++ended;
-  for (auto it = all_.begin(); it != all_.end() && ended > history_;) {
-    if ((*it)->view().status == OperationStatus::kRunning) {
-      ++it;
-      continue;
-    }
-    it = all_.erase(it);
-    --ended;
+  // Not each time: a sweep looks at all of them.
+  if (all_.size() >= next_sweep_) {
+    sweep_locked();
+    next_sweep_ = std::max(history_, all_.size()) * 5 / 4 + 1;
   }
+  auto number = next_++;
+  auto operation = std::make_shared<Operation>(prefix_ + std::to_string(number), kind, vps);
+  all_.emplace(number, operation);
   return operation;
 }
 
+void Operations::sweep_locked() {
+  struct Ended {
+    std::uint64_t number;
+    SystemTime at;
+  };
+  std::vector<Ended> ended;
+  for (const auto& [number, operation] : all_)
+    if (auto at = operation->ended()) ended.push_back({number, *at});
+  if (ended.size() <= history_) return;
+  auto since = std::chrono::system_clock::now() - keep_;
+  auto excess = ended.size() > kMostKept ? ended.size() - kMostKept : 0;
+  for (std::size_t i = 0; i + history_ < ended.size(); ++i)
+    if (i < excess || ended[i].at < since) all_.erase(ended[i].number);
+}
+
 Result<OperationPtr> Operations::find(const std::string& id) const {
-  std::scoped_lock lock(mutex_);
-  auto it = std::ranges::find_if(all_, [&](const auto& each) { return each->id() == id; });
-  if (it == all_.end()) return fail(Code::kNotFound, "no operation {}", id);
-  return *it;
+  if (id.starts_with(prefix_)) {
+    if (auto number = parse_u64(std::string_view(id).substr(prefix_.size()))) {
+      std::scoped_lock lock(mutex_);
+      // The id itself is compared too: "007" is a number, not the id of an operation.
+      if (auto it = all_.find(*number); it != all_.end() && it->second->id() == id) return it->second;
+    }
+  }
+  return fail(Code::kNotFound, "no operation {}", id);
 }
 
 std::vector<OperationPtr> Operations::list() const {
   std::scoped_lock lock(mutex_);
-  return {all_.rbegin(), all_.rend()};
+  std::vector<OperationPtr> listed;
+  std::size_t ended = 0;
+  for (const auto& [number, operation] : all_ | std::views::reverse)
+    if (!operation->ended() || ended++ < history_) listed.push_back(operation);
+  return listed;
 }
 
 std::size_t Operations::running() const {
   std::scoped_lock lock(mutex_);
   return static_cast<std::size_t>(
-      std::ranges::count_if(all_, [](const auto& each) { return each->view().status == OperationStatus::kRunning; }));
+      std::ranges::count_if(all_, [](const auto& each) { return !each.second->ended(); }));
 }
 
 void Operations::cancel_all() {

@@ -1,11 +1,11 @@
 // Long work as the API shows it: an Operation is written by the one thread that does the work and read by any number of
-// others. The registry keeps the running ones and a bounded history. Everything here is thread-safe.
+// others. The registry keeps the running ones and a history. Everything here is thread-safe.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -43,6 +43,7 @@ class Operation {
   [[nodiscard]] const std::string& kind() const { return kind_; }
   [[nodiscard]] const std::string& vps() const { return vps_; }
   [[nodiscard]] OperationView view() const;
+  [[nodiscard]] std::optional<SystemTime> ended() const;  // no value while it runs
 
   // For the working thread. percent < 0 leaves it as it is.
   void progress(std::string_view step, int percent = -1);
@@ -85,22 +86,30 @@ using OperationPtr = std::shared_ptr<Operation>;
 
 class Operations {
  public:
-  // Keeps at most `history` ended operations.
-  explicit Operations(std::size_t history);
+  // A client that has begun a thousand of them asks for their outcomes one by one: what has ended within the last `keep` is
+  // there, up to kMostKept. What is older goes, but for the newest `history`.
+  static constexpr std::chrono::minutes kKeep{10};
+  static constexpr std::size_t kMostKept = 20'000;
+
+  explicit Operations(std::size_t history, std::chrono::milliseconds keep = kKeep);
 
   OperationPtr create(const std::string& kind, const std::string& vps);
   Result<OperationPtr> find(const std::string& id) const;  // kNotFound
-  std::vector<OperationPtr> list() const;                  // newest first
+  std::vector<OperationPtr> list() const;                  // newest first: the running ones, of the others `history`
   [[nodiscard]] std::size_t running() const;
   // Asks every running operation to stop; for the end of the daemon.
   void cancel_all();
 
  private:
+  void sweep_locked();
+
   const std::size_t history_;
+  const std::chrono::milliseconds keep_;
   const std::string prefix_;  // differs from run to run: an id of an earlier vpsd must not name another operation now
   mutable std::mutex mutex_;
   std::uint64_t next_ = 1;
-  std::deque<OperationPtr> all_;  // oldest first
+  std::map<std::uint64_t, OperationPtr> all_;  // by the number in the id
+  std::size_t next_sweep_;                     // when there are so many
 };
 
 }  // namespace vps::daemon

@@ -53,9 +53,9 @@ struct Services {
 // Opens what has to be opened: directories, the ledger, the supervisor's program, the loop thread.
 Result<std::unique_ptr<Services>> open_services(const Config& config, cgroups::Host host, std::unique_ptr<NetworkHost> network_host);
 
-// Ids of the VPSes that use template `name`.
 // Ids of the VPSes whose definitions, saved or in force, name network `name`.
 std::vector<std::string> network_users(const Services& services, const std::string& name);
+// Ids of the VPSes that use template `name`.
 std::vector<std::string> template_users(const Services& services, const std::string& name);
 
 }  // namespace vps::daemon

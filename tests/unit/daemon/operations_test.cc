@@ -90,16 +90,44 @@ TEST(OperationsTest, WaitForProgress) {
 }
 
 TEST(OperationsTest, HistoryIsBoundedAndRunningOnesStay) {
-  Operations operations(3);
+  Operations operations(3, 0ms);
   auto running = operations.create("create", "first");
-  for (int i = 0; i < 20; ++i) operations.create("start", std::to_string(i))->finish({});
+  std::string early;
+  for (int i = 0; i < 20; ++i) {
+    auto operation = operations.create("start", std::to_string(i));
+    if (i == 0) early = operation->id();
+    operation->finish({});
+  }
   operations.create("start", "last");
   auto all = operations.list();
-  EXPECT_EQ(all.size(), 5u);
+  EXPECT_EQ(all.size(), 5u);  // what list() leaves out may be there until the next sweep
   EXPECT_EQ(all.front()->vps(), "last");
   EXPECT_EQ(all.back()->vps(), "first");
   EXPECT_TRUE(operations.find(running->id()));
+  EXPECT_EQ(operations.find(early).error().code(), Code::kNotFound);
   EXPECT_EQ(operations.find("op-1").error().code(), Code::kNotFound);
+}
+
+TEST(OperationsTest, OutcomesOfManyAreThereToBeAskedFor) {
+  Operations operations(3);
+  std::vector<std::string> ids;
+  for (int i = 0; i < 2000; ++i) {
+    ids.push_back(operations.create("destroy", std::to_string(i))->id());
+    ASSERT_TRUE(operations.find(ids.back()));
+    (*operations.find(ids.back()))->finish({});
+  }
+  for (const auto& id : ids) ASSERT_TRUE(operations.find(id)) << id;
+  EXPECT_EQ(operations.list().size(), 3u);
+  auto number = ids.front().substr(ids.front().rfind('-') + 1);
+  EXPECT_FALSE(operations.find(ids.front().substr(0, ids.front().size() - number.size()) + "0" + number));
+}
+
+TEST(OperationsTest, RecentOnesAreBoundedToo) {
+  Operations operations(100);
+  auto first = operations.create("start", "");
+  first->finish({});
+  for (std::size_t i = 0; i < Operations::kMostKept * 5 / 4 + 100; ++i) operations.create("start", "")->finish({});
+  EXPECT_FALSE(operations.find(first->id()));
 }
 
 TEST(OperationsTest, IdsOfTwoRunsDiffer) {
