@@ -250,9 +250,11 @@ Result<> Group::remove(const Host& host, const std::string& raw_path) {
   auto path = VPS_TRY(normal_path(raw_path));
   // Mostly nothing is left in it.
   auto goes_at_once = [&](const std::string& base) { return ::rmdir((base + "/" + path).c_str()) == 0 || errno == ENOENT; };
-  bool all = goes_at_once(host.unified_base);
-  for (const auto& hierarchy : host.v1) all = goes_at_once(hierarchy.base) && all;
-  if (all) return {};
+  std::vector<const V1Hierarchy*> left;
+  bool unified_left = !goes_at_once(host.unified_base);
+  for (const auto& hierarchy : host.v1)
+    if (!goes_at_once(hierarchy.base)) left.push_back(&hierarchy);
+  if (!unified_left && left.empty()) return {};
   // SIGKILL reaches what the v2 freezer holds, but not what somebody froze with v1's.
   if (const auto* freezer = host.find_v1("freezer")) {
     auto fd = VPS_TRY(open_existing(freezer->base, path));
@@ -260,7 +262,7 @@ Result<> Group::remove(const Host& host, const std::string& raw_path) {
   }
   // The v2 tree first: its cgroup.kill ends all processes at once, and they leave all hierarchies together.
   VPS_TRY(remove_path(host.unified_base, path));
-  for (const auto& hierarchy : host.v1) VPS_TRY(remove_path(hierarchy.base, path));
+  for (const auto* hierarchy : left) VPS_TRY(remove_path(hierarchy->base, path));
   return {};
 }
 

@@ -12,6 +12,7 @@
 
 #include "cgroups/cgroup.h"
 #include "daemon/backoff.h"
+#include "daemon/deferred_close.h"
 #include "daemon/networks/traffic.h"
 #include "daemon/clock.h"
 #include "daemon/records.h"
@@ -65,6 +66,7 @@ class Container {
   bool teardown_due = false;       // a run has ended and its leavings are still there
   std::uint64_t run = 0;           // counts starts and adoptions
   std::uint64_t restart_ticket = 0;  // a pending restart is valid only while this has not changed
+  DeferredClose::Ticket namespaces = 0;  // of the last run, in Services::namespaces
   bool gone = false;               // destroyed; holders of a pointer see it
 
   std::mutex client_mutex;

@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "cgroups/cgroup.h"
 #include "daemon/config.h"
+#include "daemon/deferred_close.h"
 #include "daemon/idmap_pool.h"
 #include "daemon/ledger.h"
 #include "daemon/loop_thread.h"
@@ -45,6 +46,7 @@ struct Services {
   Operations operations;
   IdmapPool idmap;
   Registry registry;
+  DeferredClose namespaces;          // of VPSes that were stopped by force
   std::stop_source shutdown;         // asked to stop when vpsd goes away: waiting ends, VPSes stay as they are
   std::unique_ptr<LoopThread> loop;
   std::unique_ptr<Workers> workers;

@@ -142,9 +142,11 @@ Result<> start_vps(Services& services, Monitor& monitor, const ContainerPtr& con
   const auto& paths = container->paths;
   Definition definition;
   Record record;
+  DeferredClose::Ticket namespaces = 0;
   {
     std::scoped_lock lock(container->mutex);
     auto& facts = container->facts;
+    namespaces = container->namespaces;
     if (facts.broken || facts.doomed) return fail(Code::kWrongState, "cannot start: {}", facts.error);
     facts.state = VPS_TRY(apply_transition(facts.state, Transition::kStart));
     facts.error.clear();
@@ -172,6 +174,8 @@ Result<> start_vps(Services& services, Monitor& monitor, const ContainerPtr& con
     auto start = VPS_TRY(plan_start(services, paths, definition, record));
     for (const auto& warning : start.warnings) operation.warn(warning);
     VPS_TRY(step("daemon.start.compile"));
+    // Two overlays at once on one upper directory are undefined behaviour (overlayfs.rst, "Sharing and copying layers").
+    services.namespaces.wait(namespaces);
     // What an earlier run may have left (sub-cgroups of its systemd, for one) must not meet this one.
     VPS_TRY_CTX("remove what the last run left", tear_down(services, container));
 

@@ -1,3 +1,9 @@
+#include <fcntl.h>
+
+#include <optional>
+#include <vector>
+
+#include "base/files.h"
 #include "base/log.h"
 #include "cgroups/cgroup.h"
 #include "daemon/failpoints.h"
@@ -34,6 +40,31 @@ Result<> ask(Monitor& monitor, const ContainerPtr& container, const supervisor::
   if (!asked && asked.error().code() != Code::kWrongState) return std::unexpected(std::move(asked).error());
   return {};
 }
+
+// Keeps the mount and network namespaces of its init alive while it is killed: who drops the last reference waits for a grace
+// period (3 to 10 ms), and that must not be the dying init, whose end is waited for.
+class HeldNamespaces {
+ public:
+  HeldNamespaces(Services& services, const ContainerPtr& container) : services_(services), container_(container) {
+    auto facts = container_->snapshot();
+    if (!facts.status || facts.status->pid <= 0) return;
+    // Should the pid be another process's by now, that one's namespaces live some milliseconds longer: no harm.
+    for (const char* kind : {"mnt", "net"})
+      if (auto fd = open_path(fmt::format("/proc/{}/ns/{}", facts.status->pid, kind), O_RDONLY)) fds_.push_back(std::move(*fd));
+  }
+  ~HeldNamespaces() {
+    auto ticket = services_.namespaces.close(std::move(fds_));
+    std::scoped_lock lock(container_->mutex);
+    container_->namespaces = ticket;
+  }
+  HeldNamespaces(const HeldNamespaces&) = delete;
+  HeldNamespaces& operator=(const HeldNamespaces&) = delete;
+
+ private:
+  Services& services_;
+  const ContainerPtr& container_;
+  std::vector<UniqueFd> fds_;
+};
 
 // A stop that failed before anybody was asked to stop: it goes on as before.
 void take_back_stop(const ContainerPtr& container, State before) {
@@ -81,6 +112,8 @@ Result<> stop_vps(Services& services, Monitor& monitor, const ContainerPtr& cont
     return {};
   }
   operation.progress(force ? "kill it" : "ask its init to stop", 20);
+  std::optional<HeldNamespaces> held;
+  if (force) held.emplace(services, container);
   auto asked = ask(monitor, container, {.force = force, .timeout_ms = static_cast<std::uint64_t>(time.count())});
   VPS_TRY(step("daemon.stop.request"));
   if (!asked) {
@@ -108,6 +141,7 @@ Result<> kill_vps(Services& services, Monitor& monitor, const ContainerPtr& cont
     container->facts.state = *next;
     container->stop_asked = true;
   }
+  HeldNamespaces held(services, container);
   if (auto asked = ask(monitor, container, {.force = true, .timeout_ms = 0}); !asked) {
     // A supervisor that does not answer shares the fate of its VPS; the lost connection tells the rest.
     log::warning("vps {}: {}; killing its supervisor too", container->id, asked.error().to_string());
