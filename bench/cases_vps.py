@@ -125,6 +125,34 @@ def vps_start_busybox(bench):
     bench.ctl("destroy", "--force", "line")
 
 
+def vps_delete(bench):
+    """forced stop and deletion of a running one, by one command"""
+    def ours():
+        bench.create("gone", "busybox", "--ram", "64M", "--set", f"init={json.dumps(SLEEP)}")
+        bench.ctl("start", "gone")
+        result = bench.ctl("destroy", "--force", "gone")
+        result["cpu_ms"] = 0  # the client's only
+        return result
+
+    def floor():
+        command, clean = bench.floor_run(SLEEP, detach=True)
+        must(bench.host.run(command), "floor")
+        began = time.perf_counter()
+        clean()
+        return {"ms": (time.perf_counter() - began) * 1000}
+
+    def oci(path):
+        def sample():
+            vps = bench.fresh("gone")
+            must(bench.pure.run([path, "run", "-d", "--bundle", bench.bundle(LINE, "line"), vps]), "run")
+            return must(bench.pure.run([path, "delete", "--force", vps]), "delete")
+        return sample
+
+    candidates = {"vpsd": ours, "floor": floor}
+    candidates.update({name: oci(path) for name, path in bench.runtimes.items()})
+    yield harness.Case("forced stop and deletion, one command", bench.rounds).measure(candidates)
+
+
 def vps_start_systemd(bench):
     """a Debian 12 VPS until systemd says READY"""
     bench.create("systemd", "debian-12", "--ram", "512M")

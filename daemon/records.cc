@@ -1,5 +1,6 @@
 #include "daemon/records.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 
 #include <cerrno>
@@ -68,7 +69,10 @@ std::string marker_path(const VpsPaths& paths, Marker marker) {
 }
 
 Result<> set_marker(const VpsPaths& paths, Marker marker) {
-  return write_file_atomic(marker_path(paths, marker), "", 0600);
+  // Empty: that it is there says all, so that one sync will do.
+  auto made = open_path(marker_path(paths, marker), O_WRONLY | O_CREAT | O_NOFOLLOW, 0600);
+  if (!made) return std::unexpected(std::move(made).error());
+  return fsync_dir(paths.state_dir);
 }
 
 Result<> clear_marker(const VpsPaths& paths, Marker marker) {
