@@ -13,7 +13,7 @@ class DaemonFaultTest : public FaultTest {
   void live(const std::string& id) {
     const std::string interfaces = "network.interfaces=[{name: eth0, network: mesh, addresses: [auto]}]";
     for (const Argv& command : {Argv{"network", "create", "mesh", "--nat"},
-                                {"create", id, "--template", "busybox", "--set", interfaces, "--ram", "64M"},
+                                {"create", id, "--template", "busybox", "--set", interfaces, "--set", kInit, "--ram", "64M"},
                                 {"start", id},
                                 {"set", id, "ram=80M"},
                                 {"set", id, "network.interfaces.eth0.addresses="},
@@ -30,7 +30,7 @@ class DaemonFaultTest : public FaultTest {
 };
 
 TEST_P(DaemonFaultTest, IsSurvived) {
-  make_vps("bystander");
+  make_prompt_vps("bystander");
   auto pid = json({"show", "bystander"}).number("/status/pid");
   arm();
   live("101");

@@ -9,7 +9,7 @@ namespace {
 class LaunchFaultTest : public FaultTest {};
 
 TEST_P(LaunchFaultTest, FailsTheStartAndLeavesNothing) {
-  make_vps("101", false, {"--set", "restart=never", "--set", "ip=auto"});
+  make_prompt_vps("101", false, {"--set", "restart=never", "--set", "ip=auto"});
   arm();
   auto result = vpsd_->ctl({"start", "101"}, {.timeout = std::chrono::seconds(60)});
   EXPECT_FALSE(result.timed_out);
