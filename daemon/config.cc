@@ -56,6 +56,12 @@ Result<> set_cgroup(Config& config, const std::string& value) {
   return {};
 }
 
+Result<> set_resolv_conf(Config& config, const std::string& value) {
+  if (!value.starts_with('/') || value.ends_with('/')) return fail(Code::kUsage, "expected the absolute path of a file, found '{}'", value);
+  config.resolv_conf = value;
+  return {};
+}
+
 Result<> set_links(Config& config, const std::string& value) {
   bool good = !value.empty() && value.size() <= 3 && value.find_first_not_of("abcdefghijklmnopqrstuvwxyz") == std::string::npos;
   if (!good) return fail(Code::kUsage, "expected 1 to 3 letters a-z, found '{}'", value);
@@ -109,6 +115,7 @@ const std::map<std::string, Setter, std::less<>>& setters() {
       {"network.links", set_links},
       {"network.table", set_table},
       {"network.default", set_default_network},
+      {"network.resolvConf", set_resolv_conf},
       {"network.coolDown", duration(Milliseconds(0), [](Config& c, Milliseconds v) { c.network_cool_down = v; })},
       {"operations.keep", number(1, 100'000, [](Config& c, std::uint64_t v) { c.operations_kept = v; })},
       {"boot.parallel", number(0, 1024, [](Config& c, std::uint64_t v) { c.start_parallel = static_cast<unsigned>(v); })},

@@ -30,6 +30,7 @@ struct Config {
   std::string network_table = "vpsd";   // name of our nftables tables
   bool network_default = true;          // the network `default` is made when it is first used
   Milliseconds network_cool_down{600'000};  // how long an address that was given back rests
+  std::string resolv_conf = "/etc/resolv.conf";  // of the host: what `inherit` follows
   log::Level log_level = log::Level::kInfo;
 
   [[nodiscard]] std::string socket_path() const { return socket.empty() ? roots.run + "/vpsd.sock" : socket; }

@@ -47,6 +47,8 @@ Result<std::unique_ptr<Daemon>> Daemon::start(Options options) {
   daemon->sampler_->start();
   daemon->keeper_ = std::make_unique<FilterKeeper>(services);
   daemon->keeper_->start();
+  daemon->resolvers_ = std::make_unique<Resolvers>(services);
+  daemon->resolvers_->start();
   if (options.server.socket.empty()) options.server.socket = options.config.socket_path();
   auto context = std::make_shared<api::Context>(api::Context{*daemon->manager_, *daemon->sampler_});
   daemon->server_ = VPS_TRY(api::Server::start(

@@ -8,6 +8,7 @@
 #include "daemon/api/server.h"
 #include "daemon/manager.h"
 #include "daemon/networks/filter_keeper.h"
+#include "daemon/networks/resolvers.h"
 #include "daemon/reconciler.h"
 #include "daemon/sampler.h"
 #include "daemon/services.h"
@@ -45,6 +46,7 @@ class Daemon {
   std::unique_ptr<Manager> manager_;
   std::unique_ptr<Sampler> sampler_;
   std::unique_ptr<FilterKeeper> keeper_;
+  std::unique_ptr<Resolvers> resolvers_;
   std::unique_ptr<api::Server> server_;
   RecoveryReport recovery_;
 };

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/units.h"
+#include "runtime/supervisor/client.h"
 
 namespace vps::daemon {
 namespace {
@@ -74,12 +75,7 @@ std::vector<std::string> enforcement_warnings(const std::vector<cgroups::Enforce
 }
 
 std::string enforcement_json(const cgroups::Enforcement& limit) {
-  nlohmann::json value{{"limit", limit.limit},
-                       {"value", limit.value},
-                       {"state", cgroups::kind_name(limit.kind)},
-                       {"file", limit.file},
-                       {"reason", limit.reason}};
-  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return supervisor::limit_json({limit.limit, limit.value, std::string(cgroups::kind_name(limit.kind)), limit.file, limit.reason});
 }
 
 Result<cgroups::Enforcement> parse_enforcement(std::string_view json) { return read_limit(nlohmann::json::parse(json, nullptr, false)); }

@@ -7,6 +7,7 @@
 #include "daemon/failpoints.h"
 #include "daemon/lifecycle.h"
 #include "daemon/limit_words.h"
+#include "daemon/networks/resolvers.h"
 #include "specs/oci/json.h"
 #include "specs/vps/definition_yaml.h"
 #include "storage/disk.h"
@@ -18,49 +19,6 @@ using std::chrono::milliseconds;
 constexpr mode_t kPrivate = 0700;
 // From the spawn until init runs: mounts and limits, no boot. Beyond it something hangs.
 constexpr milliseconds kStartTime{60'000};
-
-// Servers that only the host itself can reach are nothing for a VPS.
-std::vector<std::string> host_nameservers() {
-  constexpr std::size_t kMaxFile = 64u << 10;
-  std::vector<std::string> servers;
-  // systemd-resolved keeps the real ones apart from the stub that stands in /etc.
-  for (const char* path : {"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"}) {
-    auto text = read_file(path, kMaxFile);
-    if (!text || !servers.empty()) continue;
-    for (std::size_t at = 0; at < text->size();) {
-      auto end = std::min(text->find('\n', at), text->size());
-      std::string_view line = std::string_view(*text).substr(at, end - at);
-      at = end + 1;
-      constexpr std::string_view kKey = "nameserver ";
-      if (!line.starts_with(kKey)) continue;
-      line.remove_prefix(std::min(line.find_first_not_of(" \t", kKey.size()), line.size()));
-      auto address = parse_ip(line.substr(0, line.find_first_of(" \t#;")));
-      if (!address || (address->family == Family::kV4 && address->bytes[0] == 127) || format_ip(*address) == "::1") continue;
-      servers.push_back(format_ip(*address));
-    }
-  }
-  return servers;
-}
-
-GuestNames guest_names(const Definition& definition) {
-  GuestNames names;
-  const auto& network = definition.network;
-  names.configure = network.configure && !network.none;
-  names.hostname = definition.hostname.empty() ? definition.id : definition.hostname;
-  names.search = network.search;
-  auto add = [&](const std::string& server) {
-    if (std::ranges::find(names.nameservers, server) == names.nameservers.end()) names.nameservers.push_back(server);
-  };
-  const std::vector<std::string> inherit = {"inherit"};
-  for (const auto& server : network.nameservers.empty() ? inherit : network.nameservers) {
-    if (server != "inherit") {
-      add(server);
-      continue;
-    }
-    for (const auto& each : host_nameservers()) add(each);
-  }
-  return names;
-}
 
 Result<> write_run_files(const VpsPaths& paths, const StartPlan& plan) {
   VPS_TRY(write_file_atomic(paths.bundle_config, oci::format_spec(plan.compiled.spec), 0600));
@@ -125,7 +83,7 @@ Result<StartPlan> plan_start(Services& services, const VpsPaths& paths, const De
   plan.network = VPS_TRY(services.networks->preview(definition, record.uuid));
   plan.link_owner = services.config.network_links;
   plan.network_records = services.config.roots.run + "/net";
-  plan.guest = guest_names(definition);
+  plan.guest = guest_names(definition, services.config.resolv_conf);
   plan.etc_files = {"/etc/hostname=" + (definition.hostname.empty() ? definition.id : definition.hostname) + "\n"};
 
   start.warnings = start.compiled.warnings;

@@ -5,7 +5,8 @@
 
 namespace vps::netns {
 
-inline constexpr std::string_view kNetworkSteps[] = {"net.bridge", "net.bridge-marked", "net.addresses", "net.forwarding", "net.uplinks"};
+inline constexpr std::string_view kNetworkSteps[] = {"net.bridge", "net.bridge-marked", "net.addresses", "net.forwarding", "net.uplinks",
+                                                     "net.totals"};
 inline constexpr std::string_view kPortSteps[] = {"port.enter",   "port.record", "port.link",  "port.rates", "port.host-routes",
                                                   "port.proxies", "port.inside", "port.announce"};
 

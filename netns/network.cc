@@ -12,6 +12,7 @@
 #include "netns/devices.h"
 #include "netns/dump.h"
 #include "netns/link_messages.h"
+#include "netns/rates.h"
 #include "netns/sysctl.h"
 #include "specs/net/names.h"
 
@@ -55,6 +56,8 @@ class Maker {
     VPS_TRY(failpoint::hit("net.uplinks"));
     if (plan_.mode == net::Mode::kRouted)
       for (const auto& uplink : plan_.uplinks) VPS_TRY(answer_on(uplink));
+    VPS_TRY(failpoint::hit("net.totals"));
+    VPS_TRY(ensure_totals(host_, socket_, plan_));
     undo_.commit();
     return std::move(report_);
   }
@@ -176,6 +179,9 @@ Result<> remove_network(const Host& host, const net::NetworkPlan& plan) {
       if (!gone && gone.error().err() != ENODEV) return std::unexpected(std::move(gone).error());
     }
   }
+  net::NetworkPlan without;
+  without.name = plan.name;
+  VPS_TRY(ensure_totals(host, socket, without));
   return return_sysctls(host, plan.name);
 }
 

@@ -61,7 +61,7 @@ Result<UniqueFd> load(const std::vector<std::uint64_t>& code) {
 std::vector<std::uint64_t> classify_code() {
   Assembler code;
   code.op(BPF_LDX | BPF_MEM | BPF_W, BPF_REG_0, BPF_REG_1, offsetof(__sk_buff, ingress_ifindex), 0);
-  code.op(BPF_ALU | BPF_MOD | BPF_K, BPF_REG_0, 0, 0, 65535);
+  code.op(BPF_ALU | BPF_MOD | BPF_K, BPF_REG_0, 0, 0, kTotalClass - 1);
   code.op(BPF_ALU | BPF_ADD | BPF_K, BPF_REG_0, 0, 0, 1);
   code.op(BPF_ALU | BPF_OR | BPF_K, BPF_REG_0, 0, 0, 0x10000);
   return code.exit();

@@ -9,8 +9,9 @@
 
 namespace vps::netns {
 
-// The class of a host end on a shaping device: 1 to 65535, from its index.
-constexpr std::uint16_t class_of(int link) { return static_cast<std::uint16_t>(static_cast<std::uint32_t>(link) % 65535 + 1); }
+// The class of a host end on a shaping device: 1 to 65534, from its index. The last one is that of all of a network together.
+constexpr std::uint16_t kTotalClass = 65535;
+constexpr std::uint16_t class_of(int link) { return static_cast<std::uint16_t>(static_cast<std::uint32_t>(link) % (kTotalClass - 1) + 1); }
 
 std::vector<std::uint64_t> classify_code();  // "1:class_of(link that the packet came in by)"
 // Drops what goes beyond `packets_per_second`, a tenth of a second's worth may come at once. `map`: an array of one u64.

@@ -53,8 +53,8 @@ Result<std::string> root_kind(Socket& socket, const Link& link) {
   return kind;
 }
 
-Result<std::vector<IngressFilter>> ingress_filters(Socket& socket, const Link& link) {
-  auto replies = socket.dump(question(RTM_GETTFILTER, fmt::format("list the filters of {}", link.name), link.index, kIngressParent));
+Result<std::vector<IngressFilter>> filters_of(Socket& socket, const Link& link, std::uint32_t parent) {
+  auto replies = socket.dump(question(RTM_GETTFILTER, fmt::format("list the filters of {}", link.name), link.index, parent));
   std::vector<IngressFilter> filters;
   if (!replies) {
     if (absent(replies.error())) return filters;
@@ -84,9 +84,8 @@ int redirect_target(const std::vector<IngressFilter>& filters) {
   return 0;
 }
 
-// The shaping device of that number, made where it is missing. It comes up last: one that is up is whole.
-Result<Link> shaper(const Host& host, Socket& socket, unsigned number) {
-  std::string name = shaper_name(host, number), mark = marker(host, "shaper", std::to_string(number));
+// A shaping device, made where it is missing. It comes up last: one that is up is whole.
+Result<Link> shaper(Socket& socket, const std::string& name, const std::string& mark) {
   auto link = VPS_TRY(find_link(socket, name));
   if (link && link->kind != "ifb") return fail(Code::kExists, "there is a network link {} that is no shaping device of ours", name);
   if (link && link->up()) return std::move(*link);
@@ -115,26 +114,95 @@ Result<bool> taken(const Host& host, Socket& socket, const Link& device, const L
   });
 }
 
-Result<> apply_rate_in(Socket& socket, const Link& link, const std::optional<BitRate>& rate) {
-  if (rate) return socket.run(set_tbf(link.index, link.name, *rate));
-  if (VPS_TRY(root_kind(socket, link)) != "tbf") return {};
-  return ignore(socket.run(remove_root_qdisc(link.index, link.name)), {ENOENT, EINVAL});
+Result<Link> shaper(const Host& host, Socket& socket, unsigned number) {
+  return shaper(socket, shaper_name(host, number), marker(host, "shaper", std::to_string(number)));
 }
 
 Result<> set_class(Socket& socket, const Link& device, const Link& link, BitRate rate) {
   std::uint16_t minor = class_of(link.index);
-  VPS_TRY(socket.run(set_htb_class(device.index, device.name, minor, rate, false)));
+  VPS_TRY(socket.run(set_htb_class(device.index, device.name, kHtbRoot, minor, {rate, rate})));
   return socket.run(set_class_queue(device.index, device.name, minor, rate));
 }
 
-Result<> apply_rate_out(const Host& host, Socket& socket, const Link& link, const std::optional<BitRate>& rate) {
-  int target = redirect_target(VPS_TRY(ingress_filters(socket, link)));
-  if (!rate && target == 0) return {};
-  auto lock = VPS_TRY(lock_records(host));  // against a sweep, and against two that make the device
-  if (!rate) {
-    VPS_TRY(ignore(socket.run(remove_filter(link.index, link.name, kIngressParent, kRedirectFilter)), {ENOENT, EINVAL}));
-    return ignore(socket.run(remove_class(target, "the shaping device", kHtbRoot | class_of(link.index))), {ENOENT, EINVAL, ENODEV});
+// What a port has of its network's total in one direction.
+struct Share {
+  BitRate total;
+  std::optional<BitRate> guarantee, limit;
+};
+std::optional<Share> share_of(const net::PortPlan& port, net::Direction direction) {
+  const bool in = direction == net::Direction::kIn;
+  const auto& total = in ? port.total_in : port.total_out;
+  if (!total) return std::nullopt;
+  return Share{*total, in ? port.guarantee_in : port.guarantee_out, in ? port.rate_in : port.rate_out};
+}
+
+// Its guarantee is the class's own rate; beyond that it borrows what the others of the network leave, up to its limit.
+Result<Link> set_share(const Host& host, Socket& socket, const net::PortPlan& port, const Link& link, net::Direction direction, const Share& share) {
+  constexpr BitRate kNothing{8'000};  // a class has some rate; a thousand of these are 8 Mbit/s
+  auto device = VPS_TRY(need_link(socket, network_shaper_name(host, port.network, direction)));
+  if (VPS_TRY(taken(host, socket, device, link))) return fail(Code::kUnavailable, "another port has its class on {}", device.name);
+  const BitRate ceiling = share.limit.value_or(share.total);
+  const std::uint16_t minor = class_of(link.index);
+  BitRate rate = share.guarantee.value_or(kNothing);
+  rate.value = std::min(rate.value, ceiling.value);
+  VPS_TRY(socket.run(set_htb_class(device.index, device.name, kHtbRoot | kTotalClass, minor, {rate, ceiling})));
+  VPS_TRY(socket.run(set_class_queue(device.index, device.name, minor, ceiling)));
+  return device;
+}
+
+Result<> leave_class(Socket& socket, const Link& link, int device) {
+  return ignore(socket.run(remove_class(device, "the shaping device", kHtbRoot | class_of(link.index))), {ENOENT, EINVAL, ENODEV});
+}
+
+Result<> apply_rate_in(const Host& host, Socket& socket, const net::PortPlan& port, const Link& link) {
+  const auto kind = VPS_TRY(root_kind(socket, link));
+  const int target = kind == "htb" ? redirect_target(VPS_TRY(filters_of(socket, link, kAwayRoot))) : 0;
+  const auto share = share_of(port, net::Direction::kIn);
+  if (share) {
+    auto lock = VPS_TRY(lock_records(host));
+    auto device = VPS_TRY(set_share(host, socket, port, link, net::Direction::kIn, *share));
+    if (target == device.index) return {};
+    if (kind == "tbf") VPS_TRY(ignore(socket.run(remove_root_qdisc(link.index, link.name)), {ENOENT, EINVAL}));
+    VPS_TRY(socket.run(create_away(link.index, link.name)));
+    return socket.run(add_redirect(link.index, link.name, kAwayRoot, device.index));
   }
+  if (kind == "htb") {
+    VPS_TRY(ignore(socket.run(remove_root_qdisc(link.index, link.name)), {ENOENT, EINVAL}));
+    if (target != 0) VPS_TRY(leave_class(socket, link, target));
+  }
+  if (port.rate_in) return socket.run(set_tbf(link.index, link.name, *port.rate_in));
+  if (kind != "tbf") return {};
+  return ignore(socket.run(remove_root_qdisc(link.index, link.name)), {ENOENT, EINVAL});
+}
+
+Result<> stop_redirect(Socket& socket, const Link& link, int target) {
+  VPS_TRY(ignore(socket.run(remove_filter(link.index, link.name, kIngressParent, kRedirectFilter)), {ENOENT, EINVAL}));
+  return leave_class(socket, link, target);
+}
+
+Result<> redirect_to(Socket& socket, const Link& link, const Link& device) {
+  VPS_TRY(ignore(socket.run(create_ingress(link.index, link.name)), {EEXIST}));
+  return socket.run(add_redirect(link.index, link.name, kIngressParent, device.index));
+}
+
+Result<> apply_rate_out(const Host& host, Socket& socket, const net::PortPlan& port, const Link& link) {
+  const auto& rate = port.rate_out;
+  const auto share = share_of(port, net::Direction::kOut);
+  int target = redirect_target(VPS_TRY(filters_of(socket, link, kIngressParent)));
+  if (!rate && !share && target == 0) return {};
+  auto lock = VPS_TRY(lock_records(host));  // against a sweep, and against two that make the device
+  if (share) {
+    auto device = VPS_TRY(set_share(host, socket, port, link, net::Direction::kOut, *share));
+    if (target == device.index) return {};
+    if (target != 0) VPS_TRY(stop_redirect(socket, link, target));
+    return redirect_to(socket, link, device);
+  }
+  auto common = VPS_TRY(find_link(socket, network_shaper_name(host, port.network, net::Direction::kOut)));
+  if (target != 0 && (!rate || (common && common->index == target))) {
+    VPS_TRY(stop_redirect(socket, link, target));
+    target = 0;
+  }
+  if (!rate) return {};
   if (target != 0) {
     Link device;
     device.index = target;
@@ -145,14 +213,13 @@ Result<> apply_rate_out(const Host& host, Socket& socket, const Link& link, cons
     auto device = VPS_TRY(shaper(host, socket, number));
     if (VPS_TRY(taken(host, socket, device, link))) continue;
     VPS_TRY(set_class(socket, device, link, *rate));
-    VPS_TRY(ignore(socket.run(create_ingress(link.index, link.name)), {EEXIST}));
-    return socket.run(add_redirect(link.index, link.name, device.index));
+    return redirect_to(socket, link, device);
   }
   return fail(Code::kUnavailable, "no free class on the shaping devices");
 }
 
 Result<> apply_packet_rate(Socket& socket, const Link& link, const std::optional<std::uint64_t>& packets) {
-  bool there = has(VPS_TRY(ingress_filters(socket, link)), kPacketFilter);
+  bool there = has(VPS_TRY(filters_of(socket, link, kIngressParent)), kPacketFilter);
   if (there) VPS_TRY(ignore(socket.run(remove_filter(link.index, link.name, kIngressParent, kPacketFilter)), {ENOENT, EINVAL}));
   if (!packets) return {};
   auto program = VPS_TRY(load_packet_cap(*packets));
@@ -163,11 +230,33 @@ Result<> apply_packet_rate(Socket& socket, const Link& link, const std::optional
 }  // namespace
 
 bool has_limits(const net::PortPlan& port) {
-  return port.rate_in || port.rate_out || port.guarantee_in || port.guarantee_out || port.packets_per_second;
+  return port.rate_in || port.rate_out || port.guarantee_in || port.guarantee_out || port.packets_per_second || port.total_in || port.total_out;
 }
 
 std::string shaper_name(const Host& host, unsigned number) {
   return fmt::format("vifb{}{}", sha256_hex(host.installation).substr(0, 8), number);
+}
+
+std::string network_shaper_name(const Host& host, std::string_view network, net::Direction direction) {
+  return fmt::format("vnet{}{}", sha256_hex(fmt::format("{}/{}", host.installation, network)).substr(0, 9),
+                     direction == net::Direction::kIn ? 'i' : 'o');
+}
+
+Result<> ensure_totals(const Host& host, Socket& socket, const net::NetworkPlan& network) {
+  for (auto direction : {net::Direction::kIn, net::Direction::kOut}) {
+    const bool in = direction == net::Direction::kIn;
+    const auto& total = in ? network.rate_in : network.rate_out;
+    const auto name = network_shaper_name(host, network.name, direction);
+    const auto mark = marker(host, in ? "total-in" : "total-out", network.name);
+    if (total) {
+      auto device = VPS_TRY(shaper(socket, name, mark));
+      VPS_TRY(socket.run(set_htb_class(device.index, name, kHtbRoot, kTotalClass, {*total, *total})));
+      continue;
+    }
+    auto device = VPS_TRY(find_link(socket, name));
+    if (device && device->kind == "ifb") VPS_TRY(ignore(socket.run(delete_link(device->index, name)), {ENODEV}));
+  }
+  return {};
 }
 
 std::vector<LimitReport> look_at_limits(const Host& host, Socket& socket, const net::PortPlan& port,
@@ -178,7 +267,16 @@ std::vector<LimitReport> look_at_limits(const Host& host, Socket& socket, const 
     if (auto found = find_link(socket, port.host_link)) link = std::move(*found);
   std::string none = has_host_end(port) ? "the port is not there" : "the interface has no end on the host where a rate could be held";
   std::vector<IngressFilter> filters;
-  if (link) filters = ingress_filters(socket, *link).value_or(std::vector<IngressFilter>{});
+  if (link) filters = filters_of(socket, *link, kIngressParent).value_or(std::vector<IngressFilter>{});
+  // Where the packets of a direction are sent, when it is to the class that they have of their network's total.
+  auto class_on = [&](const std::string& device, int target) -> std::string {
+    auto found = find_link(socket, device);
+    if (target == 0 || !found || !*found || (*found)->index != target) return {};
+    return fmt::format("htb class 1:{:x} on {}", class_of(link->index), device);
+  };
+  const int away = link && root_kind(socket, *link).value_or("") == "htb" ? redirect_target(filters_of(socket, *link, kAwayRoot).value_or(std::vector<IngressFilter>{})) : 0;
+  const auto share_in = port.total_in ? class_on(network_shaper_name(host, port.network, net::Direction::kIn), away) : std::string();
+  const auto share_out = port.total_out ? class_on(network_shaper_name(host, port.network, net::Direction::kOut), redirect_target(filters)) : std::string();
 
   auto report = [&](std::string_view limit, std::uint64_t value, bool enforced, std::string by) {
     auto why = std::ranges::find(trouble, limit, [](const auto& each) -> std::string_view { return each.first; });
@@ -188,23 +286,23 @@ std::vector<LimitReport> look_at_limits(const Host& host, Socket& socket, const 
   };
   if (port.rate_in) {
     bool tbf = link && root_kind(socket, *link).value_or("") == "tbf";
-    report(kRateIn, port.rate_in->value, tbf, tbf ? "tbf on " + port.host_link : "not set");
+    report(kRateIn, port.rate_in->value, tbf || !share_in.empty(), !share_in.empty() ? share_in : tbf ? "tbf on " + port.host_link : "not set");
   }
   if (port.rate_out) {
-    int target = redirect_target(filters);
-    std::string by = "not set";
-    for (unsigned number = 0; target != 0 && number < kShapers; ++number)
-      if (auto device = find_link(socket, shaper_name(host, number)); device && *device && (*device)->index == target)
-        by = fmt::format("htb class 1:{:x} on {}", class_of(link->index), (*device)->name);
-    report(kRateOut, port.rate_out->value, by != "not set", by);
+    std::string by = share_out;
+    for (unsigned number = 0; by.empty() && number < kShapers; ++number) by = class_on(shaper_name(host, number), redirect_target(filters));
+    report(kRateOut, port.rate_out->value, !by.empty(), by.empty() ? "not set" : by);
   }
   if (port.packets_per_second) {
     bool there = has(filters, kPacketFilter);
     report(kPacketRate, *port.packets_per_second, there, there ? "bpf filter on " + port.host_link : "not set");
   }
-  constexpr auto kNothingShared = "nothing is guaranteed: the network has no total rate of which a share could be kept";
-  if (port.guarantee_in) report(kGuaranteeIn, port.guarantee_in->value, false, kNothingShared);
-  if (port.guarantee_out) report(kGuaranteeOut, port.guarantee_out->value, false, kNothingShared);
+  auto guarantee = [&](std::string_view limit, BitRate value, const std::optional<BitRate>& total, const std::string& share) {
+    report(limit, value.value, !share.empty(),
+           !share.empty() ? share : total ? "not set" : "nothing is guaranteed: the network has no total rate of which a share could be kept");
+  };
+  if (port.guarantee_in) guarantee(kGuaranteeIn, *port.guarantee_in, port.total_in, share_in);
+  if (port.guarantee_out) guarantee(kGuaranteeOut, *port.guarantee_out, port.total_out, share_out);
   return reports;
 }
 
@@ -216,9 +314,12 @@ std::vector<LimitReport> apply_limits(const Host& host, Socket& socket, const ne
   if (has_host_end(port)) {
     auto link = find_link(socket, port.host_link);
     if (link && *link) {
-      keep(kRateIn, apply_rate_in(socket, **link, port.rate_in));
+      auto in = apply_rate_in(host, socket, port, **link), out = apply_rate_out(host, socket, port, **link);
+      keep(kRateIn, in);
+      keep(kGuaranteeIn, in);
+      keep(kRateOut, out);
+      keep(kGuaranteeOut, out);
       keep(kPacketRate, apply_packet_rate(socket, **link, port.packets_per_second));
-      keep(kRateOut, apply_rate_out(host, socket, **link, port.rate_out));
     }
   }
   return look_at_limits(host, socket, port, trouble);

@@ -112,18 +112,28 @@ Message create_htb(int link, std::string_view name) {
   });
 }
 
-Message set_htb_class(int link, std::string_view name, std::uint16_t minor, BitRate rate, bool exclusive) {
-  auto message = tc(RTM_NEWTCLASS, exclusive ? kNew : kSet, fmt::format("set the rate of class 1:{:x} of {}", minor, name), link, kHtbRoot,
-                    kHtbRoot | minor);
+Message create_away(int link, std::string_view name) {
+  auto message = tc(RTM_NEWQDISC, kSet, fmt::format("send away what goes to {}", name), link, TC_H_ROOT, kAwayRoot);
+  return with_options(std::move(message), "htb", [](Message& options) {
+    tc_htb_glob parameters{};
+    parameters.version = 3;
+    parameters.rate2quantum = 10;
+    options.put(TCA_HTB_INIT, &parameters, sizeof parameters);
+  });
+}
+
+Message set_htb_class(int link, std::string_view name, std::uint32_t parent, std::uint16_t minor, ClassRates rates) {
+  auto message = tc(RTM_NEWTCLASS, kSet, fmt::format("set the rate of class 1:{:x} of {}", minor, name), link, parent, kHtbRoot | minor);
   return with_options(std::move(message), "htb", [&](Message& options) {
     tc_htb_opt parameters{};
-    parameters.rate = rate_spec(rate);
-    parameters.ceil = rate_spec(rate);
-    parameters.buffer = ticks_of(rate, burst_of(rate));
-    parameters.cbuffer = parameters.buffer;
+    parameters.rate = rate_spec(rates.rate);
+    parameters.ceil = rate_spec(rates.ceiling);
+    parameters.buffer = ticks_of(rates.rate, burst_of(rates.rate));
+    parameters.cbuffer = ticks_of(rates.ceiling, burst_of(rates.ceiling));
     parameters.quantum = kLargestPacket;
     options.put(TCA_HTB_PARMS, &parameters, sizeof parameters);
-    if (is_long(rate)) options.u64(TCA_HTB_RATE64, bytes_per_second(rate)).u64(TCA_HTB_CEIL64, bytes_per_second(rate));
+    if (is_long(rates.rate)) options.u64(TCA_HTB_RATE64, bytes_per_second(rates.rate));
+    if (is_long(rates.ceiling)) options.u64(TCA_HTB_CEIL64, bytes_per_second(rates.ceiling));
   });
 }
 
@@ -155,8 +165,8 @@ Message add_bpf_filter(int link, std::string_view name, std::uint32_t parent, st
   });
 }
 
-Message add_redirect(int link, std::string_view name, int target) {
-  auto message = tc(RTM_NEWTFILTER, kNew, fmt::format("shape what comes from {}", name), link, kIngressParent, 0, filter_info(kRedirectFilter));
+Message add_redirect(int link, std::string_view name, std::uint32_t parent, int target) {
+  auto message = tc(RTM_NEWTFILTER, kNew, fmt::format("shape what passes {}", name), link, parent, 0, filter_info(kRedirectFilter));
   return with_options(std::move(message), "u32", [&](Message& options) {
     // One key that every packet has: nothing at the start, masked with nothing.
     std::string match(sizeof(tc_u32_sel), '\0');

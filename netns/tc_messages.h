@@ -14,6 +14,7 @@ namespace vps::netns {
 constexpr std::uint16_t kPacketFilter = 1, kRedirectFilter = 2;
 constexpr std::uint32_t kIngressParent = 0xffff0000;
 constexpr std::uint32_t kHtbRoot = 0x00010000;  // "1:"
+constexpr std::uint32_t kAwayRoot = 0x00020000;  // "2:", see create_away
 
 // Bytes that may go at once: 20 ms of the rate, and never less than a few packets.
 std::uint32_t burst_of(BitRate rate);
@@ -22,13 +23,18 @@ Message create_shaper(std::string_view name);                                   
 Message set_tbf(int link, std::string_view name, BitRate rate);
 Message remove_root_qdisc(int link, std::string_view name);
 Message create_htb(int link, std::string_view name);
-Message set_htb_class(int link, std::string_view name, std::uint16_t minor, BitRate rate, bool exclusive);
+// The root of a host end whose packets are shaped elsewhere: it holds the filter that sends them there, and lets through what is back.
+Message create_away(int link, std::string_view name);
+struct ClassRates {
+  BitRate rate, ceiling;
+};
+Message set_htb_class(int link, std::string_view name, std::uint32_t parent, std::uint16_t minor, ClassRates rates);
 Message set_class_queue(int link, std::string_view name, std::uint16_t minor, BitRate rate);
 Message remove_class(int link, std::string_view name, std::uint32_t class_id);
 Message create_ingress(int link, std::string_view name);
 // A BPF program as filter: `direct`: its value is a verdict, else the number of a class.
 Message add_bpf_filter(int link, std::string_view name, std::uint32_t parent, std::uint16_t preference, int program, bool direct);
-Message add_redirect(int link, std::string_view name, int target);
+Message add_redirect(int link, std::string_view name, std::uint32_t parent, int target);
 Message remove_filter(int link, std::string_view name, std::uint32_t parent, std::uint16_t preference);
 
 // What a dump says.

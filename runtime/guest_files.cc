@@ -94,8 +94,11 @@ Result<> write_guest_files(int root, const net::VpsPlan& plan, const GuestNames&
       root, "/etc/NetworkManager/system-connections", "vpsd-", kSecret, plan,
       [](const auto& port) { return fmt::format("vpsd-{}.nmconnection", port.guest_link); },
       [&](const auto& port) { return guest::network_manager(port, names); }));
+  // Only for the scripts that read them: where NetworkManager has the interfaces alone, they would take them away from it
+  // (NM_CONTROLLED=no).
+  const bool scripts = there(root, "/etc/init.d/network") || there(root, "/etc/rc.d/init.d/network") || !there(root, "/usr/sbin/NetworkManager");
   VPS_TRY(put_each(
-      root, "/etc/sysconfig/network-scripts", "ifcfg-", kPlain, plan, [](const auto& port) { return "ifcfg-" + port.guest_link; },
+      root, "/etc/sysconfig/network-scripts", "ifcfg-", kPlain, scripts ? plan : net::VpsPlan{}, [](const auto& port) { return "ifcfg-" + port.guest_link; },
       [](const auto& port) { return guest::ifcfg_redhat(port); }));
   if (!there(root, "/etc/sysconfig/network") || there(root, "/etc/sysconfig/network-scripts")) return {};
   VPS_TRY(put_each(

@@ -43,8 +43,8 @@ Result<int> run_create(Context& context, const Arguments& arguments) {
     if (!arguments.values(option).empty()) definition.set(key, texts(arguments.values(option)));
   if (arguments.flag("nat")) definition.set("nat", true);
   if (arguments.flag("isolated")) definition.set("isolated", true);
-  for (const char* key : {"mtu", "probe"})
-    if (const auto* value = arguments.value(key)) definition.set(key, *value);
+  for (const auto& [option, key] : {std::pair("mtu", "mtu"), {"probe", "probe"}, {"rate-in", "rateIn"}, {"rate-out", "rateOut"}})
+    if (const auto* value = arguments.value(option)) definition.set(key, *value);
   Value body = Value::object();
   body.set("definition", std::move(definition));
   auto answer = VPS_TRY(context.api.post(api_path({"networks"}), body));
@@ -89,6 +89,8 @@ std::string page_of(const Value& network, const Output& output) {
   line("isolated", network.get("isolated").truth() ? "yes" : "no");
   line("mtu", network.get("mtu").text());
   line("probe", network.get("probe").text());
+  line("rate in", network.get("rateIn").text());
+  line("rate out", network.get("rateOut").text());
   line("used by", joined(network.get("usedBy")));
   Table table({{"ADDRESS"}, {"VPS"}, {"INTERFACE"}, {"ASKED FOR"}});
   for (const auto& each : network.get("addresses").items())
@@ -148,12 +150,14 @@ constexpr OptionSpec kCreateOptions[] = {
     {.name = "uplink", .value = "IF", .help = "a link of the host: where a routed network answers for its VPSes, the parent of a macvlan, the device itself", .repeated = true},
     {.name = "isolated", .help = "its VPSes reach the gateway, but not each other"},
     {.name = "mtu", .value = "N", .help = "largest packet; default: the kernel's"},
+    {.name = "rate-in", .value = "RATE", .help = "of all its VPSes together, towards them, in bit/s: what guaranteeIn is a share of"},
+    {.name = "rate-out", .value = "RATE", .help = "of all its VPSes together, from them, in bit/s: what guaranteeOut is a share of"},
     {.name = "probe", .value = "POLICY", .help = "when an address that is given out answers on an uplink: off, warn (the default) or refuse", .choices = "off warn refuse"},
 };
 constexpr PositionalSpec kNew[] = {{.name = "NETWORK", .help = "name of the new network"}};
 constexpr PositionalSpec kOne[] = {kName};
 constexpr PositionalSpec kSeveral[] = {kNames};
-constexpr PositionalSpec kSetWords[] = {kName, {.name = "KEY=VALUE", .help = "a key of the network: subnets, gateways, nat, isolated, uplinks, mtu, probe; lists like [a, b]", .most = kMany}};
+constexpr PositionalSpec kSetWords[] = {kName, {.name = "KEY=VALUE", .help = "a key of the network: subnets, gateways, nat, isolated, uplinks, mtu, probe, rateIn, rateOut; lists like [a, b]", .most = kMany}};
 
 constexpr ExampleSpec kCreateExamples[] = {
     {"private addresses behind the host's", "vpsctl network create inside --nat"},
@@ -187,7 +191,7 @@ constexpr CommandSpec kShowCommand = {
 constexpr CommandSpec kSetCommand = {
     .name = "set",
     .summary = "change keys of a network",
-    .description = "Changes a network. While VPSes have it only nat and probe can be changed (7): they know the rest since their start.",
+    .description = "Changes a network. While VPSes have it only nat, probe and the rates can be changed (7): they know the rest since their start. rateIn and rateOut are of all VPSes together; they change what runs, and cannot be less than its guarantees (7).",
     .positionals = kSetWords,
     .run = run_set,
 };

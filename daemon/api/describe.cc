@@ -214,6 +214,8 @@ json describe_network(const Network& network, const std::vector<std::string>& us
   described["nat"] = network.nat;
   described["isolated"] = network.isolated;
   described["probe"] = probe_policy_name(network.probe);
+  if (network.rate_in) described["rateIn"] = format_bit_rate(*network.rate_in);
+  if (network.rate_out) described["rateOut"] = format_bit_rate(*network.rate_out);
   if (network.gateways.empty())
     for (auto family : {Family::kV4, Family::kV6})
       if (auto gateway = network_gateway(network, family)) described["gateways"].push_back(format_ip(*gateway));

@@ -164,18 +164,26 @@ Result<NetworkResult> Networks::change(const std::string& name, const std::vecto
   NetworkResult result{.network = wanted, .warnings = {}};
   if (wanted == before) return result;
   if (!same_for_guests(before, wanted) && !users.empty())
-    return fail(Code::kBusy, "network {} is in use: only nat and probe can be changed while vps {} has it", name, joined(users));
+    return fail(Code::kBusy, "network {} is in use: only nat, probe and rates can be changed while vps {} has it", name, joined(users));
   auto view = VPS_TRY_CTX("look at the host's network", host_->view());
   VPS_TRY(check_overlaps(wanted, view));
   VPS_TRY(check_uplinks(wanted, view));
+  if (auto room = check_guarantees(wanted, nullptr); !room) return std::unexpected(Error(Code::kBusy, room.error().message()));
+  // Ports leave what holds a total before it goes.
+  Network between = wanted;
+  if (!between.rate_in) between.rate_in = before.rate_in;
+  if (!between.rate_out) between.rate_out = before.rate_out;
   VPS_TRY(store_.put(wanted));
   auto made = [&]() -> Result<> {
-    VPS_TRY(ensure(wanted));
+    VPS_TRY(ensure(between));
+    if (wanted.rate_in != before.rate_in || wanted.rate_out != before.rate_out) VPS_TRY(move_to_totals(wanted));
+    if (between != wanted) VPS_TRY(ensure(wanted));
     return put_filter();
   }();
   if (!made) {
     (void)store_.put(before);
     if (auto undone = ensure(before); !undone) log::error("network {}: {}", name, undone.error().to_string());
+    if (auto undone = move_to_totals(before); !undone) log::error("network {}: {}", name, undone.error().to_string());
     (void)put_filter();
     return std::unexpected(std::move(made).error());
   }
@@ -327,7 +335,7 @@ Result<std::vector<std::string>> Networks::warnings(const Definition& definition
 }
 
 Result<> Networks::ensure(const Network& network) {
-  auto changes = VPS_TRY_CTX(fmt::format("network {}", network.name), host_->ensure_network(compile_host_network(network, config_.network_links)));
+  auto changes = VPS_TRY(host_->ensure_network(compile_host_network(network, config_.network_links)));
   for (const auto& change : changes) log::info("network {}: {}", network.name, change);
   std::scoped_lock lock(mutex_);
   ensured_.insert(network.name);
@@ -382,6 +390,7 @@ Result<> Networks::attach(const net::VpsPlan& plan) {
     // Somebody may have deleted the bridge meanwhile; a look at its name costs next to nothing.
     if (known && network.mode == net::Mode::kBridge) known = ::if_nametoindex(net::bridge_name(config_.network_links, name).c_str()) != 0;
     if (!known) VPS_TRY(ensure(network));
+    VPS_TRY(check_guarantees(network, &plan));
   }
   bool filtered = false;
   {
@@ -429,6 +438,10 @@ Result<std::vector<netns::LimitReport>> Networks::change_live(const net::VpsPlan
   std::optional<net::VpsPlan> before = running(after.id);
   if (!before) return fail(Code::kWrongState, "it is not running");
   if (*before == after) return std::vector<netns::LimitReport>{};
+  for (const auto& port : after.ports) {
+    const auto network = VPS_TRY(store_.get(port.network));
+    VPS_TRY(check_guarantees(network, &after));
+  }
   VPS_TRY_CTX("filter", host_->change(*before, after));
   {
     std::scoped_lock lock(mutex_);
@@ -453,7 +466,7 @@ std::optional<net::VpsPlan> Networks::running(const std::string& vps) const {
 void Networks::adopt(const net::VpsPlan& plan) {
   if (plan.ports.empty()) return;
   std::scoped_lock lock(mutex_);
-  running_[plan.id] = plan;
+  running_[plan.id] = with_totals(plan);
 }
 
 bool Networks::in_use() const {

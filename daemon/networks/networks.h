@@ -94,10 +94,14 @@ class Networks {
   Result<> choose_subnets(Network& network, const netns::HostView& view) const;
   Result<> ensure(const Network& network);
   Result<> put_filter();
+  // kUnavailable: the guarantees of what runs on a network, and of `joining`, are more than its total.
+  Result<> check_guarantees(const Network& network, const net::VpsPlan* joining) const;
+  Result<> move_to_totals(const Network& network);
   void sweep_host();
   Result<> detach_left_ports(const net::NetworkPlan& network);
   void restore_leases(const net::VpsPlan& plan);
   [[nodiscard]] netns::FilterState filter_state() const;
+  [[nodiscard]] net::VpsPlan with_totals(net::VpsPlan plan) const;
   Result<net::VpsPlan> compile(const Definition& definition, const std::string& uuid, std::map<std::string, Network> networks,
                                std::vector<Lease> leases) const;
 

@@ -7,8 +7,6 @@
 
 #include <cerrno>
 
-#include <nlohmann/json.hpp>
-
 #include "base/failpoint.h"
 #include "base/files.h"
 #include "base/wire.h"
@@ -68,13 +66,6 @@ Result<oci::Spec> read_spec(const Plan& plan) {
   return VPS_TRY_CTX(plan.config, oci::parse_spec(text));
 }
 
-std::string enforcement_json(const cgroups::Enforcement& e) {
-  constexpr std::array<std::string_view, 3> kStates = {"enforced", "accounted", "unavailable"};
-  nlohmann::json value{{"limit", e.limit}, {"value", e.value}, {"state", kStates[static_cast<std::size_t>(e.kind)]},
-                       {"file", e.file}, {"reason", e.reason}};
-  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
 Result<cgroups::Group> make_group(const Plan& plan, const cgroups::Host& host, const oci::Spec& spec, const Seqpacket& channel) {
   // Sub-cgroups that an earlier boot left behind would make the next init fail.
   VPS_TRY_CTX("remove stale cgroup", cgroups::Group::remove(host, plan.cgroup_payload));
@@ -83,7 +74,8 @@ Result<cgroups::Group> make_group(const Plan& plan, const cgroups::Host& host, c
   if (spec.linux_->resources) {
     auto limits = VPS_TRY_CTX("limits", group.apply(*spec.linux_->resources));
     std::vector<std::string> lines;
-    for (const auto& limit : limits) lines.push_back(enforcement_json(limit));
+    for (const auto& limit : limits)
+      lines.push_back(limit_json({limit.limit, limit.value, std::string(cgroups::kind_name(limit.kind)), limit.file, limit.reason}));
     WireWriter w;
     w.strings(lines);
     VPS_TRY(tell(channel, ChildMessage::kLimits, w.data()));

@@ -71,6 +71,12 @@ class Client {
   std::shared_ptr<Impl> impl_;
 };
 
+// One limit of a run, as a line of Status::limits.
+struct LimitLine {
+  std::string limit, value, state, file, reason;  // state: cgroups::kind_name
+};
+std::string limit_json(const LimitLine& limit);
+
 // state.json, as the supervisor leaves it for whoever comes later (also when vpsd was away as the VPS ended).
 struct RunState {
   std::string id;

@@ -97,6 +97,11 @@ Result<Plan> parse_plan(std::string_view text) {
   });
 }
 
+std::string limit_json(const LimitLine& limit) {
+  json value{{"limit", limit.limit}, {"value", limit.value}, {"state", limit.state}, {"file", limit.file}, {"reason", limit.reason}};
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
 std::string format_run_state(const RunState& state) {
   const Status& s = state.status;
   json value{{"schema", kSchema},

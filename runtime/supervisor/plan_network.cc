@@ -95,6 +95,8 @@ json port_json(const net::PortPlan& port) {
           {"rateOut", maybe(port.rate_out)},
           {"guaranteeIn", maybe(port.guarantee_in)},
           {"guaranteeOut", maybe(port.guarantee_out)},
+          {"totalIn", maybe(port.total_in)},
+          {"totalOut", maybe(port.total_out)},
           {"packetRate", maybe(port.packets_per_second)},
           {"guard", guard_json(port.guard)}};
 }
@@ -119,6 +121,8 @@ Result<net::PortPlan> parse_port(const json& value) {
   port.rate_out = maybe_number<BitRate>(value.at("rateOut"));
   port.guarantee_in = maybe_number<BitRate>(value.at("guaranteeIn"));
   port.guarantee_out = maybe_number<BitRate>(value.at("guaranteeOut"));
+  port.total_in = maybe_number<BitRate>(value.at("totalIn"));
+  port.total_out = maybe_number<BitRate>(value.at("totalOut"));
   port.packets_per_second = maybe_number<std::uint64_t>(value.at("packetRate"));
   port.guard = parse_guard(value.at("guard"));
   return port;

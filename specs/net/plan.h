@@ -26,6 +26,7 @@ struct NetworkPlan {
   bool isolated = false;              // ports do not reach each other
   std::vector<std::string> uplinks;   // kRouted: where ARP and ND are answered for the VPSes; kMacvlan: the parent (one)
   std::uint32_t mtu = 0;              // 0: the kernel's default, of a macvlan its parent's
+  std::optional<BitRate> rate_in, rate_out;  // kBridge, kRouted: of all its VPSes together, towards them and from them
   bool operator==(const NetworkPlan&) const = default;
 };
 
@@ -69,6 +70,7 @@ struct PortPlan {
   std::vector<Route> routes;          // inside, the default route among them
   std::optional<BitRate> rate_in, rate_out;        // towards the VPS, from the VPS
   std::optional<BitRate> guarantee_in, guarantee_out;
+  std::optional<BitRate> total_in, total_out;      // of its network: what the guarantees are shares of
   std::optional<std::uint64_t> packets_per_second; // from the VPS
   GuardPlan guard;
   bool operator==(const PortPlan&) const = default;

@@ -106,6 +106,8 @@ Result<net::PortPlan> compile_port(const NetworkInput& input, std::size_t index,
   port.rate_out = interface.rate_out;
   port.guarantee_in = interface.guarantee_in;
   port.guarantee_out = interface.guarantee_out;
+  port.total_in = network.rate_in;
+  port.total_out = network.rate_out;
   port.packets_per_second = interface.packet_rate;
   port.guard = guard_of(*input.definition, interface);
   return port;
@@ -164,6 +166,8 @@ net::NetworkPlan compile_host_network(const Network& network, std::string_view l
   plan.isolated = network.isolated;
   plan.uplinks = network.uplinks;
   plan.mtu = network.mtu.value_or(0);
+  plan.rate_in = network.rate_in;
+  plan.rate_out = network.rate_out;
   if (network.mode != net::Mode::kBridge) return plan;
   plan.bridge = net::bridge_name(link_prefix, network.name);
   for (const auto& subnet : network.subnets) {

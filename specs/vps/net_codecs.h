@@ -7,6 +7,8 @@
 
 namespace vps::schema {
 
+using Rate = Maybe<Quantity<BitRate, 1000, 1'000'000'000'000'000>>;
+
 struct Address {
   static constexpr std::string_view kWhat = "an address like 10.0.0.2 or fd00::2";
   static Result<IpAddress> parse(const Node& node, const Where& where) {

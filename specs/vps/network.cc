@@ -28,6 +28,8 @@ constexpr std::array kRows = {
     make_row<Network, List<Text<checks::interface_name>, 8, true>, VPS_FIELD(uplinks)>("uplinks", Shape::kList),
     make_row<Network, Maybe<Whole<std::uint32_t, 576, 65535>>, VPS_FIELD(mtu)>("mtu", Shape::kScalar),
     make_row<Network, OneOf<ProbeNames>, VPS_FIELD(probe)>("probe", Shape::kScalar),
+    make_row<Network, Rate, VPS_FIELD(rate_in)>("rateIn", Shape::kScalar),
+    make_row<Network, Rate, VPS_FIELD(rate_out)>("rateOut", Shape::kScalar),
 };
 #undef VPS_FIELD
 std::span<const Row<Network>> network_rows() { return kRows; }
@@ -99,6 +101,8 @@ Result<> validate_network(const Network& network) {
   const auto mode = network.mode;
   const bool host_ends = mode == net::Mode::kBridge || mode == net::Mode::kRouted;
   if (network.nat && !host_ends) return fail(Code::kUsage, "nat: the packets of a {} network do not pass through the host", mode_name(mode));
+  if ((network.rate_in || network.rate_out) && !host_ends)
+    return fail(Code::kUsage, "{}: the packets of a {} network do not pass through the host", network.rate_in ? "rateIn" : "rateOut", mode_name(mode));
   if (network.isolated && mode != net::Mode::kBridge)
     return fail(Code::kUsage, "isolated: only the ports of a bridge can be told apart, this network is {}", mode_name(mode));
   if (mode == net::Mode::kBridge && !network.uplinks.empty())

@@ -27,6 +27,7 @@ struct Network {
   std::vector<std::string> uplinks;    // routed: any number; macvlan and host-device: one
   std::optional<std::uint32_t> mtu;
   ProbePolicy probe = ProbePolicy::kWarn;
+  std::optional<BitRate> rate_in, rate_out;  // of all its VPSes together; their guarantees are shares of it
   bool operator==(const Network&) const = default;
 };
 

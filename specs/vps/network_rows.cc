@@ -9,7 +9,6 @@ constexpr std::uint64_t kMostPackets = 1'000'000'000;
 constexpr std::uint32_t kLeastMtu = 576;   // every IPv4 host takes that much
 constexpr std::uint32_t kMostMtu = 65535;
 constexpr std::uint32_t kMostNumber = 4'000'000'000;
-using Rate = Maybe<Quantity<BitRate, 1000, 1'000'000'000'000'000>>;
 using Prefixes = List<PrefixOf<false>, 256, true>;
 using Number = Whole<std::uint32_t, 0, kMostNumber>;
 using Port = Whole<std::uint16_t, 1, 65535>;

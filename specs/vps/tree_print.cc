@@ -97,7 +97,9 @@ void print_block(const Node& map, int level, std::string& out) {
   std::string indent(static_cast<std::size_t>(2 * level), ' ');
   for (const auto& member : map.members) {
     out += indent + key_text(member.key) + ":";
-    if (member.value.kind == Node::Kind::kMap && !member.value.members.empty() && level + 1 < kBlockLevels) {
+    // Deeper maps are short, but for those with lists of further ones (a firewall's rules).
+    const bool block = level + 1 < kBlockLevels || std::ranges::any_of(member.value.members, [](const Node::Member& each) { return list_of_maps(each.value); });
+    if (member.value.kind == Node::Kind::kMap && !member.value.members.empty() && block) {
       out += "\n";
       print_block(member.value, level + 1, out);
     } else if (list_of_maps(member.value)) {

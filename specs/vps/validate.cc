@@ -45,10 +45,10 @@ Found interface_conflict(const Definition& definition) {
     if (++names[interface.name] == 2)
       return Conflict{"network.interfaces", fmt::format("two interfaces named {}", interface.name)};
     auto above = [](const std::optional<BitRate>& guarantee, const std::optional<BitRate>& rate) {
-      return guarantee && (!rate || *guarantee > *rate);
+      return guarantee && rate && *guarantee > *rate;
     };
     if (above(interface.guarantee_in, interface.rate_in) || above(interface.guarantee_out, interface.rate_out))
-      return Conflict{"network.interfaces", fmt::format("{}: a guarantee needs a rate of at least as much", interface.name)};
+      return Conflict{"network.interfaces", fmt::format("{}: a guarantee is more than its rate", interface.name)};
   }
   return {};
 }

@@ -104,6 +104,52 @@ TEST_F(NetRates, VpsesHaveRatesOfTheirOwn) {
   EXPECT_GT(second, first * 2);
 }
 
+// Both want all of it: each has its guarantee of the network's total, whatever order they came in.
+TEST_F(NetRates, GuaranteesAreSharesOfTheTotalOfANetwork) {
+  auto whole = bridge_network();
+  whole.rate_in = whole.rate_out = BitRate{24 * kMega};
+  network(whole);
+  auto one = Namespace::make(), two = Namespace::make();
+  auto small = vps("101", bridge_port(101)), large = vps("102", bridge_port(102));
+  for (auto* plan : {&small, &large}) {
+    plan->ports[0].total_in = plan->ports[0].total_out = whole.rate_in;
+    plan->ports[0].guarantee_in = plan->ports[0].guarantee_out = BitRate{(plan == &small ? 4 : 20) * kMega};
+  }
+  expect_enforced(attach(small, one), 2);
+  expect_enforced(attach(large, two), 2);
+  for (bool in : {true, false}) {
+    SCOPED_TRACE(in ? "in" : "out");
+    auto measure = [&](const Namespace& guest, const std::string& address) {
+      return in ? throughput(host_, guest, address) : throughput(guest, host_, "10.77.0.1");
+    };
+    double alone = measure(one, "10.77.0.101") * 8, first = 0, second = 0;
+    {
+      std::jthread other([&] { second = measure(two, "10.77.0.102") * 8; });
+      first = measure(one, "10.77.0.101") * 8;
+    }
+    std::printf("Mbit/s of TCP payload %s: %.2f alone, %.2f and %.2f together (4 and 20 of 24)\n", in ? "in" : "out", alone / 1e6, first / 1e6, second / 1e6);
+    EXPECT_LE(alone, 24e6 * 1.15);
+    EXPECT_LE(first + second, 24e6 * 1.25);
+    EXPECT_GT(alone, first * 2) << "what the other does not use is there for it";
+    EXPECT_GT(second, first * 2);
+  }
+  // Live: the shares change sides, and without a total nothing is shared and nothing left behind.
+  small.ports[0].guarantee_out = BitRate{20 * kMega};
+  large.ports[0].guarantee_out = BitRate{4 * kMega};
+  expect_enforced(set(small), 2);
+  expect_enforced(set(large), 2);
+  for (auto* plan : {&small, &large}) {
+    plan->ports[0].total_in = plan->ports[0].total_out = std::nullopt;
+    for (const auto& each : set(*plan)) EXPECT_FALSE(each.enforced) << each.limit;
+    plan->ports[0].guarantee_in = plan->ports[0].guarantee_out = std::nullopt;
+    plan->ports[0].rate_in = plan->ports[0].rate_out = BitRate{80 * kMega};
+    expect_enforced(set(*plan), 2);
+  }
+  network(bridge_network());
+  for (const auto& name : link_names(host_)) EXPECT_FALSE(name.starts_with("vnet")) << name;
+  EXPECT_GT(throughput(one, host_, "10.77.0.1") * 8, 24e6);
+}
+
 TEST_F(NetRates, PacketsBeyondTheCapAreDropped) {
   network(bridge_network());
   auto guest = Namespace::make();

@@ -1,5 +1,8 @@
 // VPSes on networks: what operators do with them, on the scene of network_fixture.h.
 #include <fmt/core.h>
+#include <unistd.h>
+
+#include <cstdio>
 
 #include "base/files.h"
 #include "tests/support/temp_dir.h"
@@ -165,6 +168,38 @@ TEST_F(NetworkTest, RatesAndGuardsChangeLive) {
   EXPECT_TRUE(dropped) << json({"show", "101"}).dump();
 }
 
+TEST_F(NetworkTest, GuaranteesOfANetworksTotal) {
+  auto limit_of = [&](const std::string& id, const std::string& name) {
+    for (const auto& limit : json({"show", id}).items("/limits"))
+      if (limit.string("/limit") == "network.eth0." + name) return limit;
+    return json({"show", id});
+  };
+  ctl({"network", "create", "sold", "--nat", "--subnet", "10.9.0.0/24"});
+  make_on("101", "sold", "addresses: [auto], guaranteeOut: 4M, guaranteeIn: 4M");
+  ctl({"start", "--wait", "101"});
+  EXPECT_NE(limit_of("101", "guaranteeOut").string("/state"), "enforced");
+  EXPECT_NE(limit_of("101", "guaranteeOut").string("/reason").find("no total rate"), std::string::npos) << limit_of("101", "guaranteeOut").dump();
+  ctl({"network", "set", "sold", "rateIn=10M", "rateOut=10M"});
+  for (const char* name : {"guaranteeIn", "guaranteeOut"}) EXPECT_EQ(limit_of("101", name).string("/state"), "enforced") << limit_of("101", name).dump();
+  EXPECT_NE(ctl({"network", "show", "sold"}).out.find("rate out    10M"), std::string::npos);
+  ping("101", "203.0.113.1");
+  // Nobody is promised what is not there.
+  make_on("102", "sold", "addresses: [auto], guaranteeOut: 8M");
+  auto refused = ctl({"start", "102"}, 9);
+  EXPECT_NE(refused.err.find("the guarantees of what runs are 12M, its rateOut is 10M"), std::string::npos) << refused.err;
+  ctl({"set", "102", "network.interfaces.eth0.guaranteeOut=6M"});
+  ctl({"start", "--wait", "102"});
+  EXPECT_NE(vpsd_->ctl({"set", "102", "network.interfaces.eth0.guaranteeOut=7M"}).code, 0);
+  ctl({"network", "set", "sold", "rateOut=9M"}, 7);
+  ASSERT_TRUE(vpsd_->kill());
+  restart_vpsd();
+  EXPECT_EQ(limit_of("102", "guaranteeOut").string("/state"), "enforced");
+  ctl({"network", "set", "sold", "rateOut=", "rateIn="});
+  EXPECT_NE(limit_of("101", "guaranteeOut").string("/state"), "enforced");
+  ping("101", "203.0.113.1");
+  ping("102", "203.0.113.1");
+}
+
 TEST_F(NetworkTest, RoutedAddressesAreReachedFromOutside) {
   ctl({"network", "create", "public", "--mode", "routed", "--subnet", "198.51.100.64/28", "--subnet", "2001:db8:1:0:64::/80", "--uplink", "up0"});
   ctl({"create", "101", "-t", "busybox", "--set", "network.interfaces=[{name: venet0, network: public, addresses: [auto]}]"});
@@ -204,6 +239,93 @@ TEST_F(NetworkTest, GuestFilesAndPasswordAndKey) {
   EXPECT_EQ(ctl({"exec", "101", "--", "stat", "-c", "%u:%g", "/etc/shadow"}).out, "0:42\n");
   ctl({"passwd", "101", "--user", "nobody-here"}, 3, {.input = "x\n"});
   ctl({"passwd", "101"}, 2, {.input = "\n"});
+}
+
+// The host's name servers change while VPSes run: replaced by rename, led elsewhere by a link, while vpsd is away.
+// Subnets that touch each other are neighbouring intervals of one set, whatever order they come and go in.
+TEST_F(NetworkTest, AdjacentSubnetsComeAndGoInAnyOrder) {
+  auto make = [&](int number) {
+    const std::string name = fmt::format("n{}", number);
+    ctl({"network", "create", name, "--subnet", fmt::format("10.9.{}.0/24", number), "--subnet", fmt::format("fd09:0:0:{}::/64", number), "--nat"});
+  };
+  auto drop = [&](int number) { ctl({"network", "delete", fmt::format("n{}", number)}); };
+  auto flush = [&] {
+    const auto last = Json::parse_lines(ctl({"-o", "json", "events", "--since", "0"}).out)->back().number("/seq");
+    ASSERT_TRUE(NetworkScene::host({"nft", "flush", "ruleset"}));
+    EXPECT_TRUE(eventually([&] { return ctl({"-o", "json", "events", "--since", std::to_string(last)}).out.find("network.repaired") != std::string::npos; }));
+  };
+  for (int number : {1, 0, 3, 2}) make(number);  // 2 closes a gap
+  drop(1);
+  make(1);
+  flush();
+  drop(2);
+  ASSERT_TRUE(vpsd_->kill());
+  restart_vpsd();
+  make(4);
+  make(2);
+  drop(3);
+  flush();
+  make_on("101", "n2");
+  ctl({"start", "--wait", "101"});
+  ping("101", "203.0.113.1");
+  for (int number : {5, 6, 7}) make(number);
+  ASSERT_TRUE(vpsd_->kill());
+  ASSERT_TRUE(NetworkScene::host({"nft", "flush", "ruleset"}));
+  restart_vpsd();
+  for (int number : {6, 0, 4}) drop(number);
+  ping("101", "203.0.113.1");
+  EXPECT_EQ(ctl({"events"}).out.find("network.failed"), std::string::npos) << ctl({"events"}).out;
+}
+
+TEST_F(NetworkTest, InheritedNameServersFollowTheHost) {
+  TempDir host;
+  const std::string file = host / "resolv.conf";
+  auto host_has = [](const std::string& path, const std::string& server) {
+    ASSERT_TRUE(write_file_atomic(path, "# the host's\nnameserver 127.0.0.53\nnameserver " + server + "\n"));
+  };
+  host_has(file, "192.0.2.53");
+  auto config = read_file(vpsd_->root() + "/etc/vpsd.yaml");
+  ASSERT_TRUE(config);
+  ASSERT_TRUE(vpsd_->stop());
+  ASSERT_TRUE(write_file_atomic(vpsd_->root() + "/etc/vpsd.yaml", *config + "network: {resolvConf: " + file + "}\n"));
+  restart_vpsd();
+  make_connected("101");
+  make_connected("102", {"--set", "network.nameservers=[9.9.9.9]"});
+  make_connected("103");
+  auto server_of = [&](const std::string& id) {
+    auto text = ctl({"exec", id, "--", "cat", "/etc/resolv.conf"}).out;
+    auto at = text.rfind("nameserver ");
+    return at == std::string::npos ? text : text.substr(at + 11, text.find('\n', at) - at - 11);
+  };
+  EXPECT_EQ(server_of("101"), "192.0.2.53");
+  ctl({"exec", "103", "--", "sh", "-c", "echo nameserver 192.0.2.99 > /etc/resolv.conf"});
+  host_has(file, "192.0.2.54");
+  EXPECT_TRUE(eventually([&] { return server_of("101") == "192.0.2.54"; })) << server_of("101");
+  EXPECT_EQ(server_of("102"), "9.9.9.9");
+  EXPECT_EQ(server_of("103"), "192.0.2.99") << "its tenant has written it";
+  EXPECT_NE(wait_event("network.resolvers", "").string("/message").find("vps 101 has"), std::string::npos);
+  EXPECT_EQ(ctl({"exec", "101", "--", "stat", "-c", "%u %a", "/etc/resolv.conf"}).out, "0 644\n");
+  // A link, and what it leads to.
+  ASSERT_TRUE(make_dirs(host / "run"));
+  host_has(host / "run/real", "192.0.2.55");
+  ASSERT_EQ(::symlink("run/real", (host / "link").c_str()), 0);
+  ASSERT_EQ(::rename((host / "link").c_str(), file.c_str()), 0);
+  EXPECT_TRUE(eventually([&] { return server_of("101") == "192.0.2.55"; })) << server_of("101");
+  host_has(host / "run/real", "192.0.2.56");
+  EXPECT_TRUE(eventually([&] { return server_of("101") == "192.0.2.56"; })) << server_of("101");
+  // The tenant puts a link in its place: never followed.
+  ctl({"exec", "101", "--", "sh", "-c", "cp /etc/resolv.conf /tmp/mine; ln -sf /tmp/mine /etc/resolv.conf"});
+  host_has(host / "run/real", "192.0.2.57");
+  ctl({"exec", "103", "--", "true"});
+  ASSERT_TRUE(vpsd_->kill());
+  host_has(host / "run/real", "192.0.2.58");
+  restart_vpsd();
+  ctl({"restart", "103"});
+  EXPECT_EQ(server_of("103"), "192.0.2.58") << "a start writes it anew";
+  ASSERT_TRUE(vpsd_->kill());
+  host_has(host / "run/real", "192.0.2.59");
+  restart_vpsd();
+  EXPECT_TRUE(eventually([&] { return server_of("103") == "192.0.2.59"; })) << server_of("103");
 }
 
 class DebianNetworkTest : public NetworkTest {

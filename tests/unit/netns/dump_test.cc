@@ -201,14 +201,17 @@ TEST(Shaping, BurstsFollowTheRateWithinBounds) {
   EXPECT_EQ(burst_of({UINT64_MAX}), 4u << 20);
 }
 
-TEST(Shaping, EveryLinkHasAClassThatIsNotTheRoot) {
-  for (int link : {1, 65534, 65535, 65536, 131070, INT32_MAX}) EXPECT_NE(class_of(link), 0) << link;
-  EXPECT_EQ(class_of(5), class_of(5 + 65535)) << "which is why a taken class is looked for";
+TEST(Shaping, EveryLinkHasAClassOfItsOwnKind) {
+  for (int link : {1, 65533, 65534, 65535, 65536, 131068, 131070, INT32_MAX}) {
+    EXPECT_NE(class_of(link), 0) << link;
+    EXPECT_NE(class_of(link), kTotalClass) << link;
+  }
+  EXPECT_EQ(class_of(5), class_of(5 + 65534)) << "which is why a taken class is looked for";
   EXPECT_NE(class_of(5), class_of(6));
 }
 
 TEST(Shaping, WhereAFilterSendsPacketsIsRead) {
-  auto message = add_redirect(7, "v101.0", 12);
+  auto message = add_redirect(7, "v101.0", kIngressParent, 12);
   std::string bytes = message.finish(1);
   bytes[4] = static_cast<char>(RTM_NEWTFILTER);
   std::string_view data = bytes;

@@ -48,6 +48,60 @@ TEST_F(GuestFilesTest, WritesWhatTheGuestHasAPlaceFor) {
   EXPECT_EQ(text("/etc/network/interfaces"), interfaces);
 }
 
+// What each family of systems has, and what its tool reads there.
+struct System {
+  const char* name;
+  std::vector<std::string> directories, programs;
+  std::vector<std::pair<std::string, std::string>> written;  // file, a line of it
+  std::vector<std::string> not_written;
+};
+
+TEST_F(GuestFilesTest, EverySystemGetsWhatItsToolReads) {
+  plan_.ports[0].addresses.push_back(*parse_prefix("fd00::2/64"));
+  plan_.ports[0].routes = {{*parse_prefix("0.0.0.0/0"), *parse_ip("10.0.0.1"), false}, {*parse_prefix("::/0"), *parse_ip("fd00::1"), false}};
+  const std::string keyfile = "/etc/NetworkManager/system-connections/vpsd-eth0.nmconnection", ifcfg = "/etc/sysconfig/network-scripts/ifcfg-eth0",
+                    networkd = "/etc/systemd/network/10-vpsd-eth0.network", interfaces = "/etc/network/interfaces";
+  const System systems[] = {
+      {"debian", {"etc/network", "etc/systemd/network"}, {}, {{interfaces, "auto eth0\niface eth0 inet manual\n"}, {networkd, "Gateway=fd00::1\n"}}, {keyfile, ifcfg}},
+      {"ubuntu", {"etc/netplan", "etc/systemd/network", "usr/sbin"}, {"usr/sbin/netplan"}, {{"/etc/netplan/90-vpsd.yaml", "- \"fd00::2/64\"\n"}}, {networkd, interfaces}},
+      {"alpine", {"etc/network"}, {}, {{interfaces, "  up ip -6 route replace default via fd00::1 dev eth0 || true\n"}}, {networkd, ifcfg}},
+      {"arch", {"etc/systemd/network"}, {}, {{networkd, "Address=fd00::2/64\n"}}, {interfaces, keyfile}},
+      {"centos 7", {"etc/sysconfig/network-scripts", "etc/NetworkManager/system-connections", "etc/rc.d/init.d", "usr/sbin"},
+       {"etc/rc.d/init.d/network", "usr/sbin/NetworkManager"}, {{ifcfg, "IPADDR=10.0.0.2\nPREFIX=24\n"}, {ifcfg, "IPV6_DEFAULTGW=fd00::1%eth0\n"}}, {interfaces}},
+      {"rhel 9", {"etc/sysconfig/network-scripts", "etc/NetworkManager/system-connections", "usr/sbin"}, {"usr/sbin/NetworkManager"},
+       {{keyfile, "address1=10.0.0.2/24\nmethod=manual\n"}, {keyfile, "route1=::/0,fd00::1\n"}}, {ifcfg, networkd}},
+      {"suse", {"etc/sysconfig/network"}, {}, {{"/etc/sysconfig/network/ifcfg-eth0", "IPADDR_1='fd00::2/64'\n"}, {"/etc/sysconfig/network/ifroute-eth0", "default fd00::1 - eth0\n"}}, {ifcfg, networkd}},
+  };
+  for (const auto& system : systems) {
+    SCOPED_TRACE(system.name);
+    ASSERT_TRUE(remove_tree(dir_ / "root"));
+    ASSERT_TRUE(make_dirs(dir_ / "root/etc"));
+    root_ = *open_dir(dir_ / "root");
+    for (const auto& directory : system.directories) ASSERT_TRUE(make_dirs(dir_ / ("root/" + directory)));
+    for (const auto& program : system.programs) ASSERT_TRUE(write_file_atomic(dir_ / ("root/" + program), ""));
+    write();
+    std::vector<std::string> first;
+    for (const auto& [file, line] : system.written) {
+      first.push_back(text(file));
+      EXPECT_NE(first.back().find(line), std::string::npos) << file << ":\n" << first.back();
+    }
+    for (const auto& file : system.not_written) EXPECT_EQ(text(file), "(none)") << file;
+    write();
+    for (std::size_t i = 0; i < first.size(); ++i) EXPECT_EQ(text(system.written[i].first), first[i]);
+  }
+}
+
+// An ifcfg of ours from before NetworkManager had the interface alone.
+TEST_F(GuestFilesTest, FilesForAToolThatIsNotAskedAnyMoreGo) {
+  ASSERT_TRUE(make_dirs(dir_ / "root/etc/sysconfig/network-scripts"));
+  write();
+  EXPECT_NE(text("/etc/sysconfig/network-scripts/ifcfg-eth0"), "(none)");
+  ASSERT_TRUE(make_dirs(dir_ / "root/usr/sbin"));
+  ASSERT_TRUE(write_file_atomic(dir_ / "root/usr/sbin/NetworkManager", ""));
+  write();
+  EXPECT_EQ(text("/etc/sysconfig/network-scripts/ifcfg-eth0"), "(none)");
+}
+
 TEST_F(GuestFilesTest, FilesOfInterfacesThatAreGoneGoOthersStay) {
   ASSERT_TRUE(make_dirs(dir_ / "root/etc/systemd/network"));
   ASSERT_TRUE(write_file_atomic(dir_ / "root/etc/systemd/network/10-vpsd-own.network", "the tenant's"));

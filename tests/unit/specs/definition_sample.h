@@ -39,7 +39,14 @@ network:
   smtp: 20/min
   connections: 1000
   connectionRate: 100
-  firewall: {in: drop, out: reject, rules: [{number: 1, direction: in, action: accept, protocol: tcp, ports: [22, "8000-8080"], peers: [10.0.0.0/8], log: true, comment: office}], forwards: [{number: 2, protocol: udp, listen: "192.0.2.1", port: 53, guestPort: 5353, guest: "10.0.0.2"}], lastNumber: 2}
+  firewall:
+    in: drop
+    out: reject
+    rules:
+      - {number: 1, direction: in, action: accept, protocol: tcp, ports: [22, "8000-8080"], peers: [10.0.0.0/8], log: true, comment: office}
+    forwards:
+      - {number: 2, protocol: udp, listen: "192.0.2.1", port: 53, guestPort: 5353, guest: "10.0.0.2"}
+    lastNumber: 2
 security:
   idmap: "100000:65536"
   capabilities: [+sys_nice, -net_raw]
