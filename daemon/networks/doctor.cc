@@ -1,6 +1,9 @@
 #include <algorithm>
+#include <optional>
+#include <set>
 
 #include "base/files.h"
+#include "base/units.h"
 #include "daemon/doctor.h"
 #include "specs/net/names.h"
 
@@ -11,6 +14,18 @@ bool is_on(const std::string& path) {
   auto text = read_file(path, 16);
   return text && text->starts_with("1");
 }
+
+// How many connections the host can track.
+std::optional<std::uint64_t> host_connections(const std::string& proc) {
+  constexpr std::size_t kLong = 32;
+  auto text = read_file(proc + "/sys/net/netfilter/nf_conntrack_max", kLong);
+  if (!text) return std::nullopt;
+  while (text->ends_with('\n')) text->pop_back();
+  auto value = parse_u64(*text);
+  return value ? std::optional(*value) : std::nullopt;
+}
+
+std::set<std::string> as_set(const std::vector<std::string>& list) { return {list.begin(), list.end()}; }
 
 }  // namespace
 
@@ -26,6 +41,19 @@ void examine_networks(const Services& services, const std::string& proc, std::ve
     return;
   }
   std::size_t before = findings.size();
+  std::set<std::string> unfiltered;
+  const auto table = host_connections(proc);
+  for (const auto& container : services.registry.list()) {
+    const auto& network = container->snapshot().definition.network;
+    if (network.interfaces.empty()) continue;
+    if (network.firewall.filters()) unfiltered.merge(as_set(services.networks->unfiltered_bridges(container->snapshot().definition)));
+    // One VPS at its cap must leave room for the others: the kernel drops what does not fit.
+    if (table && (network.connections == 0 || network.connections > *table / 2))
+      bad("vps " + container->id,
+          network.connections == 0 ? fmt::format("no cap on its connections: it can fill the host's table of {}", *table)
+                                   : fmt::format("may have {} connections, the host's table holds {}", network.connections, *table),
+          "raise net.netfilter.nf_conntrack_max, or lower network.connections");
+  }
   for (const auto& [name, network] : networks) {
     const std::string check = "network " + name;
     for (const auto& uplink : network.uplinks)
@@ -54,6 +82,8 @@ void examine_networks(const Services& services, const std::string& proc, std::ve
       bad(check, "what others filter cannot be read: " + blocks.error().to_string(), "");
       continue;
     }
+    if (unfiltered.contains(name))
+      bad(check, fmt::format("firewalls are not enforced between its VPSes: {}", Networks::kUnfiltered), "modprobe br_netfilter; sysctl -w net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1; or an isolated network");
     for (const auto& block : *blocks) bad(check, block.text, fmt::format("let packets of {} pass there", link));
   }
   if (findings.size() == before) findings.push_back({"networks", FindingStatus::kOk, fmt::format("{} networks, nothing in their way", networks.size()), ""});

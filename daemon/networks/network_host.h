@@ -42,6 +42,9 @@ class NetworkHost {
   // Rules of others that keep packets from `link` from passing.
   virtual Result<std::vector<netns::ForeignBlock>> foreign_blocks(const std::string& link, const std::string& uplink) = 0;
 
+  // netns/filter.h
+  [[nodiscard]] virtual bool bridge_is_filtered(const std::string& bridge) const = 0;
+
   virtual Result<> release_ports(const net::VpsPlan& plan) = 0;
   virtual Result<> detach_ports(const net::VpsPlan& plan) = 0;
   virtual Result<std::vector<netns::LimitReport>> set_rates(const net::VpsPlan& plan) = 0;

@@ -331,7 +331,22 @@ Result<std::vector<std::string>> Networks::warnings(const Definition& definition
   NetworkInput input;
   input.definition = &definition;
   input.networks = store_.all();
-  return network_warnings(input);
+  auto warnings = network_warnings(input);
+  if (definition.network.firewall.filters())
+    for (const auto& name : unfiltered_bridges(definition))
+      warnings.push_back(fmt::format("network.firewall is not enforced between VPSes of network {}: {}", name, kUnfiltered));
+  return warnings;
+}
+
+std::vector<std::string> Networks::unfiltered_bridges(const Definition& definition) const {
+  const auto networks = store_.all();
+  std::vector<std::string> names;
+  for (const auto& interface : definition.network.interfaces) {
+    auto found = networks.find(interface.network);
+    if (found == networks.end() || found->second.mode != net::Mode::kBridge || found->second.isolated) continue;
+    if (!host_->bridge_is_filtered(net::bridge_name(config_.network_links, interface.network))) names.push_back(interface.network);
+  }
+  return names;
 }
 
 Result<> Networks::ensure(const Network& network) {

@@ -87,6 +87,9 @@ struct Firewall {
   std::vector<net::FirewallRule> rules;
   std::vector<Forward> forwards;
   std::uint32_t last_number = 0;  // of a rule or forward, the highest that was ever given: none is used twice
+  [[nodiscard]] bool filters() const {
+    return default_in != net::Verdict::kAccept || default_out != net::Verdict::kAccept || !rules.empty();
+  }
   bool operator==(const Firewall&) const = default;
 };
 

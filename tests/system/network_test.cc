@@ -1,4 +1,5 @@
 // VPSes on networks: what operators do with them, on the scene of network_fixture.h.
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <unistd.h>
 
@@ -113,6 +114,28 @@ TEST_F(NetworkTest, FirewallForwardsAndCountersLive) {
   ctl({"restart", "101"});
   EXPECT_EQ(json({"firewall", "101", "list"}).string("/in"), "drop");
   ctl({"set", "101", "network.firewall.in="});
+}
+
+// The kernel shows packets within a bridge to a firewall only where br_netfilter is; where it is not, that is said.
+TEST_F(NetworkTest, FirewallsHoldWithinABridgeOrItIsSaid) {
+  make_connected("1");
+  make_connected("2");
+  ctl({"firewall", "1", "default", "in", "drop"});
+  const auto target = addresses("1").at(0);
+  auto warned = [&] { return vpsd_->ctl({"doctor"}).out.find("not enforced between its VPSes") != std::string::npos; };
+  auto filter_bridges = [](const char* value) {
+    for (const char* family : {"iptables", "ip6tables"})
+      if (!write_kernel_file_at(AT_FDCWD, fmt::format("/proc/sys/net/bridge/bridge-nf-call-{}", family), value)) return false;
+    return true;
+  };
+  if (filter_bridges("1")) {
+    ping("2", target, 1);
+    EXPECT_FALSE(warned());
+    ASSERT_TRUE(filter_bridges("0"));
+  }
+  ping("2", target);
+  EXPECT_TRUE(warned());
+  EXPECT_NE(ctl({"restart", "1"}).err.find("network.firewall is not enforced between VPSes of network default"), std::string::npos);
 }
 
 TEST_F(NetworkTest, TrafficIsCountedOverRestartsAndFlushes) {
