@@ -3,7 +3,8 @@
 // cannot be expressed is said. Host mounts are never changed. Sources: cgroups(7), kernel Documentation/admin-guide/
 // cgroup-v2.rst and cgroup-v1/*.rst. Design: docs/design/cgroups.md.
 //
-// Layout of names: `path` ("vps/101/payload") is relative to the base of every hierarchy (host.h, Base). A Group holds one
+// Layout of names: `path` ("vps/101/payload") is relative to the base of every hierarchy (host.h, Base); with Host::unified_leaf
+// "payload" its v1 groups are "vps/101". A Group holds one
 // directory fd per hierarchy; nothing is looked up by path twice. All v1 hierarchies are joined, also those without a
 // limit (freezer, devices, named ones): a process left in the root of one would have that root as its cgroup namespace.
 // Not thread-safe per object; different Groups are independent, and creating groups with common parents may race.

@@ -212,7 +212,7 @@ Result<Group> Group::create(const Host& host, const std::string& raw_path) {
   const auto controllers = usual_controllers(host);
   group.unified_ = VPS_TRY(make_path({host.unified_base, nullptr, controllers}, path, undo));
   for (const auto& hierarchy : host.v1) {
-    auto fd = VPS_TRY(make_path({hierarchy.base, &hierarchy, controllers}, path, undo));
+    auto fd = VPS_TRY(make_path({hierarchy.base, &hierarchy, controllers}, host.path_in_v1(path), undo));
     group.v1_.push_back({hierarchy, std::move(fd)});
   }
   undo.commit();
@@ -227,7 +227,7 @@ Result<Group> Group::open(const Host& host, const std::string& raw_path) {
   if (!unified) return fail(Code::kNotFound, "no cgroup {}/{}", host.unified_base, group.path_);
   group.unified_ = std::move(*unified);
   for (const auto& hierarchy : host.v1) {
-    auto fd = VPS_TRY(open_existing(hierarchy.base, group.path_));
+    auto fd = VPS_TRY(open_existing(hierarchy.base, host.path_in_v1(group.path_)));
     if (fd) group.v1_.push_back({hierarchy, std::move(*fd)});
   }
   return group;
@@ -239,7 +239,7 @@ Result<Group> Group::adopt(const Host& host, const std::string& raw_path) {
   const auto controllers = usual_controllers(host);
   for (const auto& hierarchy : host.v1) {
     if (std::ranges::any_of(group.v1_, [&](const V1Dir& dir) { return dir.hierarchy == hierarchy; })) continue;
-    auto fd = VPS_TRY(make_path({hierarchy.base, &hierarchy, controllers}, group.path_, undo));
+    auto fd = VPS_TRY(make_path({hierarchy.base, &hierarchy, controllers}, host.path_in_v1(group.path_), undo));
     group.v1_.push_back({hierarchy, std::move(fd)});
   }
   undo.commit();
@@ -249,20 +249,21 @@ Result<Group> Group::adopt(const Host& host, const std::string& raw_path) {
 Result<> Group::remove(const Host& host, const std::string& raw_path) {
   auto path = VPS_TRY(normal_path(raw_path));
   // Mostly nothing is left in it.
-  auto goes_at_once = [&](const std::string& base) { return ::rmdir((base + "/" + path).c_str()) == 0 || errno == ENOENT; };
+  const auto v1_path = host.path_in_v1(path);
+  auto goes_at_once = [](const std::string& base, const std::string& at) { return ::rmdir((base + "/" + at).c_str()) == 0 || errno == ENOENT; };
   std::vector<const V1Hierarchy*> left;
-  bool unified_left = !goes_at_once(host.unified_base);
+  bool unified_left = !goes_at_once(host.unified_base, path);
   for (const auto& hierarchy : host.v1)
-    if (!goes_at_once(hierarchy.base)) left.push_back(&hierarchy);
+    if (!goes_at_once(hierarchy.base, v1_path)) left.push_back(&hierarchy);
   if (!unified_left && left.empty()) return {};
   // SIGKILL reaches what the v2 freezer holds, but not what somebody froze with v1's.
   if (const auto* freezer = host.find_v1("freezer")) {
-    auto fd = VPS_TRY(open_existing(freezer->base, path));
+    auto fd = VPS_TRY(open_existing(freezer->base, v1_path));
     if (fd) (void)write_kernel_file_at(fd->get(), "freezer.state", "THAWED");
   }
   // The v2 tree first: its cgroup.kill ends all processes at once, and they leave all hierarchies together.
   VPS_TRY(remove_path(host.unified_base, path));
-  for (const auto* hierarchy : left) VPS_TRY(remove_path(hierarchy->base, path));
+  for (const auto* hierarchy : left) VPS_TRY(remove_path(hierarchy->base, v1_path));
   return {};
 }
 
@@ -285,7 +286,7 @@ std::vector<Group::Place> Group::places() const {
 
 Result<std::vector<UniqueFd>> Group::v1_entries() const {
   std::vector<UniqueFd> entries;
-  for (const auto& dir : v1_) entries.push_back(VPS_TRY_CTX(dir.hierarchy.base + "/" + path_, open_at(dir.fd.get(), "tasks", O_WRONLY)));
+  for (const auto& dir : v1_) entries.push_back(VPS_TRY_CTX(dir.hierarchy.base + "/" + host_.path_in_v1(path_), open_at(dir.fd.get(), "tasks", O_WRONLY)));
   return entries;
 }
 

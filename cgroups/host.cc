@@ -216,6 +216,7 @@ std::string own_cgroup(std::string_view proc_self_cgroup, std::string_view contr
 Result<Host> Host::discover(const DiscoverOptions& options) {
   auto mountinfo = VPS_TRY_CTX("find cgroups", read_file(options.proc_root + "/self/mountinfo"));
   auto host = VPS_TRY_CTX("find cgroups", parse_mountinfo(mountinfo));
+  host.unified_leaf = options.unified_leaf;
   VPS_TRY_CTX("find own cgroup", choose_bases(host, options));
   auto controllers = VPS_TRY_CTX("find cgroup controllers", read_file(host.unified_base + "/cgroup.controllers"));
   host.unified_controllers = words(controllers);
@@ -233,6 +234,15 @@ const V1Hierarchy* Host::find_v1(std::string_view controller) const {
     for (const auto& name : hierarchy.controllers)
       if (name == controller) return &hierarchy;
   return nullptr;
+}
+
+std::string Host::path_in_v1(const std::string& path) const {
+  if (unified_leaf.empty() || !path.ends_with("/" + unified_leaf)) return path;
+  return path.substr(0, path.size() - unified_leaf.size() - 1);
+}
+
+std::string Host::path_in(std::string_view controller, const std::string& path) const {
+  return where(controller) == Where::kV1 ? path_in_v1(path) : path;
 }
 
 Where Host::where(std::string_view controller) const {

@@ -50,6 +50,7 @@ struct DiscoverOptions {
   bool probe = false;
   // Looks at the disks for one that heeds weights (one file each): for who sets or shows I/O weights.
   bool disks = true;
+  std::string unified_leaf = {};  // Host::unified_leaf
 };
 
 struct Host {
@@ -61,6 +62,10 @@ struct Host {
   std::vector<V1Hierarchy> v1;
   // File names of a fresh group by hierarchy ("" is the v2 tree, else the v1 controller). No entry: not known.
   std::map<std::string, std::set<std::string>> files;
+  // A group whose last name is this one is a level of the v2 tree alone; in v1 hierarchies its processes are in its parent. In the
+  // v2 tree a group that has children holds no processes, so that a container and its supervisor are leaves below one folder;
+  // v1 has no such rule, and each group there costs memory and time in every hierarchy. Empty: all groups are alike.
+  std::string unified_leaf;
   // Some block device honours cgroup weights: it uses the bfq scheduler, or io.cost is switched on for it.
   bool io_weight_active = false;
   std::vector<std::string> delegate_files;  // what a delegate of a v2 group must own (/sys/kernel/cgroup/delegate)
@@ -70,6 +75,9 @@ struct Host {
 
   [[nodiscard]] Where where(std::string_view controller) const;
   [[nodiscard]] bool has(std::string_view controller) const { return where(controller) != Where::kNone; }
+  // The name of group `path` in the v1 hierarchies, and in the one that holds `controller`.
+  [[nodiscard]] std::string path_in_v1(const std::string& path) const;
+  [[nodiscard]] std::string path_in(std::string_view controller, const std::string& path) const;
   [[nodiscard]] const V1Hierarchy* find_v1(std::string_view controller) const;
   // False only when the hierarchy's files are known and `file` is not among them.
   [[nodiscard]] bool may_have_file(std::string_view hierarchy, std::string_view file) const;

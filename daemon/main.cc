@@ -178,7 +178,7 @@ Result<> serve(const Arguments& a, const Config& config, UniqueFd& report) {
 
   Daemon::Options options;
   options.config = config;
-  options.host = VPS_TRY_CTX("cgroups", cgroups::Host::discover({.probe = true}));
+  options.host = VPS_TRY_CTX("cgroups", cgroups::Host::discover({.probe = true, .unified_leaf = kPayloadGroup}));
   options.autostart = !a.no_autostart;
   auto daemon = VPS_TRY(Daemon::start(std::move(options)));
   std::string pid_file = a.pid_file;

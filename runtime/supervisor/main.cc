@@ -98,7 +98,7 @@ int main(int argc, char** argv) {
   if (!text) return give_up(control, text.error());
   auto plan = parse_plan(*text);
   if (!plan) return give_up(control, plan.error());
-  auto host = cgroups::Host::discover();
+  auto host = cgroups::Host::discover({.unified_leaf = plan->cgroup_payload.substr(plan->cgroup_payload.rfind('/') + 1)});
   if (!host) return give_up(control, host.error());
   auto forked = fork_supervisor(*plan, *host);
   if (!forked) return give_up(control, forked.error());

@@ -319,7 +319,7 @@ void Monitor::on_kernel_log() {
     ssize_t n = ::read(kernel_log_.get(), buffer.data(), buffer.size());
     if (n < 0 && (errno == EPIPE || errno == EINTR)) continue;
     if (n <= 0) break;
-    refused = refused || is_fork_rejection(std::string_view(buffer.data(), static_cast<std::size_t>(n)), "/" + plan_.cgroup_payload);
+    refused = refused || is_fork_rejection(std::string_view(buffer.data(), static_cast<std::size_t>(n)), "/" + host_->path_in("pids", plan_.cgroup_payload));
   }
   if (!refused) return;
   loop_.remove(kernel_log_.get());
@@ -344,7 +344,7 @@ void Monitor::on_memory_event() {
   Incident incident{.kind = "oom", .process = "", .pid = 0, .limit = "memory.limit",
                     .file = host_->layout == cgroups::Layout::kUnified ? "memory.max" : "memory.limit_in_bytes",
                     .value = stats->memory.limit, .count = count};
-  auto victims = read_oom_victims(oom_log_.get(), "/" + plan_.cgroup_payload);
+  auto victims = read_oom_victims(oom_log_.get(), "/" + host_->path_in("memory", plan_.cgroup_payload));
   if (victims.empty()) {
     add_incident(incident);
     return;

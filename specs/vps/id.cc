@@ -92,7 +92,7 @@ VpsPaths vps_paths(const Roots& roots, std::string_view id) {
   paths.supervisor_socket = paths.run_dir + "/supervisor.sock";
   paths.host_dir = paths.run_dir + "/host";
   paths.cgroup_parent = roots.cgroup_name + "/" + std::string(id);
-  paths.cgroup_payload = paths.cgroup_parent + "/payload";
+  paths.cgroup_payload = paths.cgroup_parent + "/" + kPayloadGroup;
   paths.cgroup_supervisor = paths.cgroup_parent + "/supervisor";
   return paths;
 }

@@ -36,10 +36,12 @@ struct VpsPaths {
   std::string plan;             // .../plan.json: what the supervisor needs beside the spec
   std::string supervisor_socket;  // .../supervisor.sock
   std::string host_dir;         // .../host: bind-mounted at /run/host (notify socket)
-  std::string cgroup_payload;   // <cgroup_name>/<id>/payload, relative to each hierarchy
+  std::string cgroup_payload;   // <cgroup_name>/<id>/payload in the v2 tree; cgroups::Host::unified_leaf
   std::string cgroup_supervisor;
   std::string cgroup_parent;    // <cgroup_name>/<id>
 };
+// The last name of cgroup_payload.
+inline constexpr const char* kPayloadGroup = "payload";
 VpsPaths vps_paths(const Roots& roots, std::string_view id);
 
 }  // namespace vps

@@ -163,6 +163,27 @@ class CgroupSystem : public ::testing::Test {
     ASSERT_TRUE(ok_result) << ok_result.error().to_string();    \
   } while (false)
 
+TEST_F(CgroupSystem, ALeafOfTheV2TreeAloneIsItsParentInV1) {
+  host_.unified_leaf = "payload";
+  auto group = make("101/payload");
+  oci::Resources limits;
+  limits.pids.emplace().limit = 7;
+  ASSERT_OK(group.apply(limits));
+  EXPECT_TRUE(path_exists(host_.unified_base + "/" + name_ + "/101/payload"));
+  for (const auto& hierarchy : host_.v1) {
+    EXPECT_TRUE(path_exists(hierarchy.base + "/" + name_ + "/101")) << hierarchy.mount;
+    EXPECT_FALSE(path_exists(hierarchy.base + "/" + name_ + "/101/payload")) << hierarchy.mount;
+  }
+  const auto* v1 = host_.find_v1("pids");
+  EXPECT_EQ(*read_file((v1 != nullptr ? v1->base : host_.unified_base) + "/" + host_.path_in("pids", group.path()) + "/pids.max"), "7\n");
+  EXPECT_TRUE(Group::open(host_, name_ + "/101/payload"));
+  // Without the leaf, its folder and a sibling stay.
+  make("101/supervisor");
+  ASSERT_OK(Group::remove(host_, name_ + "/101/payload"));
+  EXPECT_FALSE(path_exists(host_.unified_base + "/" + name_ + "/101/payload"));
+  EXPECT_TRUE(path_exists(host_.unified_base + "/" + name_ + "/101/supervisor"));
+}
+
 TEST_F(CgroupSystem, MakesAndRemovesTheWholeSubtreeInEveryHierarchy) {
   auto group = make("101/payload");
   for (const auto& hierarchy : host_.v1)

@@ -138,6 +138,20 @@ TEST_F(FakeHost, UsesTheRootWhereItMayWrite) {
   EXPECT_FALSE(host->io_weight_active);
 }
 
+TEST_F(FakeHost, NamesTheV1GroupOfALeaf) {
+  options_.unified_leaf = "payload";
+  auto host = Host::discover(options_);
+  ASSERT_TRUE(host) << host.error().to_string();
+  EXPECT_EQ(host->path_in_v1("vps/101/payload"), "vps/101");
+  EXPECT_EQ(host->path_in_v1("vps/101/supervisor"), "vps/101/supervisor");
+  EXPECT_EQ(host->path_in_v1("vps/payload/supervisor"), "vps/payload/supervisor");
+  EXPECT_EQ(host->path_in_v1("payload"), "payload");
+  EXPECT_EQ(host->path_in("memory", "vps/101/payload"), host->where("memory") == Where::kV1 ? "vps/101" : "vps/101/payload");
+  EXPECT_EQ(host->path_in("cpu", "vps/101/payload"), host->where("cpu") == Where::kV1 ? "vps/101" : "vps/101/payload");
+  host->unified_leaf.clear();
+  EXPECT_EQ(host->path_in_v1("vps/101/payload"), "vps/101/payload");
+}
+
 TEST_F(FakeHost, UsesItsOwnGroupWhenAskedTo) {
   put(dir_ / "cg/user.slice/me/cgroup.controllers", "memory\n");
   options_.base = Base::kOwn;
