@@ -191,11 +191,10 @@ std::optional<MacAddress> claims(std::string_view frame, const IpAddress& addres
   return std::nullopt;
 }
 
-Result<Announcer> Announcer::open() { return Announcer(VPS_TRY(packet_socket())); }
-
 Result<> Announcer::announce(const Link& link, std::optional<MacAddress> mac, std::span<const IpAddress> addresses) {
   bool router = !mac;
   MacAddress own = mac ? *mac : link.mac.value_or(kNobody);
+  if (!fd_ && !addresses.empty()) fd_ = VPS_TRY(packet_socket());
   for (const auto& address : addresses)
     VPS_TRY(send_on(fd_.get(), link, address.family == Family::kV4 ? gratuitous_arp(own, address) : unsolicited_advertisement(own, address, router)));
   return {};
@@ -204,8 +203,7 @@ Result<> Announcer::announce(const Link& link, std::optional<MacAddress> mac, st
 Result<> announce(const std::string& name, std::optional<MacAddress> mac, std::span<const IpAddress> addresses) {
   auto netlink = VPS_TRY(Socket::open());
   auto link = VPS_TRY(need_link(netlink, name));
-  auto announcer = VPS_TRY(Announcer::open());
-  return announcer.announce(link, mac, addresses);
+  return Announcer().announce(link, mac, addresses);
 }
 
 Result<std::vector<Claim>> probe(const std::string& name, std::span<const IpAddress> addresses, std::chrono::milliseconds deadline,

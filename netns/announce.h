@@ -25,17 +25,15 @@ std::string duplicate_solicitation(const MacAddress& mac, const IpAddress& addre
 // The MAC of a station that claims `address` in this frame; nullopt where it does not.
 std::optional<MacAddress> claims(std::string_view frame, const IpAddress& address);
 
-// Says on a link who has addresses.
+// Says on a link who has addresses. Its socket is opened when there is something to say.
 class Announcer {
  public:
-  static Result<Announcer> open();
   // `mac` nullopt: the link's own, as on an uplink that answers for a VPS.
   Result<> announce(const Link& link, std::optional<MacAddress> mac, std::span<const IpAddress> addresses);
   // Closing a packet socket waits for RCU, 15 ms. A process that ends soon leaves that to its end.
   void leave_open() { (void)fd_.release(); }
 
  private:
-  explicit Announcer(UniqueFd fd) : fd_(std::move(fd)) {}
   UniqueFd fd_;
 };
 // The same for one link by name.

@@ -91,9 +91,8 @@ class Attacher {
       if (made) break;
       if (made.error().err() != EEXIST || again) return made;
       // A run that has ended, whose namespace has not quite gone.
-      auto old = VPS_TRY(find_link(outside_, port.host_link));
-      if (!old && VPS_TRY(find_link(inside_, port.guest_link))) return fail(Code::kExists, "the VPS has an interface {} already", port.guest_link);
-      VPS_TRY(delete_host_end(host_, outside_, plan_.id, port));
+      bool there = VPS_TRY(put_aside(host_, outside_, plan_.id, port));
+      if (!there && VPS_TRY(find_link(inside_, port.guest_link))) return fail(Code::kExists, "the VPS has an interface {} already", port.guest_link);
     }
     // Not in the same batch: the kernel goes on behind a message that fails, and would set up somebody else's link of that name.
     return outside_.run(finish_host_end(port, port_marker(host_, plan_.id), ipv6_));
@@ -217,7 +216,7 @@ class Attacher {
 
   // From the host's side, since a link that has just come up may not send yet. Nobody is worse off when it fails.
   Result<> announce_all() {
-    auto announcer = VPS_TRY(Announcer::open());
+    Announcer announcer;
     for (const auto& port : plan_.ports) (void)announce(announcer, port);
     announcer.leave_open();
     return {};

@@ -14,6 +14,10 @@ std::string port_marker(const Host& host, const std::string& id);
 bool is_ours(const Host& host, const std::string& id, const net::PortPlan& port, const Link& link);
 // Deletes the host's end; already gone is success. kExists: it is somebody else's.
 Result<> delete_host_end(const Host& host, Socket& socket, const std::string& id, const net::PortPlan& port);
+// Takes its name from a host end of an earlier run, whose namespace is about to take it along: to delete it by hand would wait for
+// what the kernel does about that namespace (25 ms). It is down, thus without routes and no part of its bridge's traffic. False: there
+// is none. kExists: it is somebody else's. sweep_orphans() deletes what stays.
+Result<bool> put_aside(const Host& host, Socket& socket, const std::string& id, const net::PortPlan& port);
 // Addresses that the host answers for on the port's uplinks.
 std::vector<IpAddress> proxied(const net::PortPlan& port);
 Result<> remove_proxies(Socket& socket, const net::PortPlan& port);

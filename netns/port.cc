@@ -18,6 +18,15 @@ namespace {
 // What is asked to go and is not there has gone.
 bool gone(const Error& error) { return error.err() == ENODEV || error.err() == ENOENT || error.err() == ESRCH || error.err() == ENXIO; }
 
+// The link of the port's name on the host; an error where that is not ours.
+Result<std::optional<Link>> find_host_end(const Host& host, Socket& socket, const std::string& id, const net::PortPlan& port) {
+  auto link = VPS_TRY(find_link(socket, port.host_link));
+  if (link && !is_ours(host, id, port, *link))
+    return fail(Code::kExists, "there is a network link {} that was not made for this VPS ({}{}); it is left alone", port.host_link,
+                link->kind.empty() ? "a device" : "kind " + link->kind, link->alias.empty() ? "" : ", alias " + link->alias);
+  return link;
+}
+
 Result<> detach(const Host& host, const net::VpsPlan& plan, bool links_too) {
   auto socket = VPS_TRY(Socket::open());
   Result<> first;
@@ -44,14 +53,22 @@ bool is_ours(const Host& host, const std::string& id, const net::PortPlan& port,
 }
 
 Result<> delete_host_end(const Host& host, Socket& socket, const std::string& id, const net::PortPlan& port) {
-  auto link = VPS_TRY(find_link(socket, port.host_link));
+  auto link = VPS_TRY(find_host_end(host, socket, id, port));
   if (!link) return {};
-  if (!is_ours(host, id, port, *link))
-    return fail(Code::kExists, "there is a network link {} that was not made for this VPS ({}{}); it is left alone", port.host_link,
-                link->kind.empty() ? "a device" : "kind " + link->kind, link->alias.empty() ? "" : ", alias " + link->alias);
   auto deleted = socket.run(delete_link(link->index, port.host_link));
   if (!deleted && !gone(deleted.error())) return deleted;
   return {};
+}
+
+Result<bool> put_aside(const Host& host, Socket& socket, const std::string& id, const net::PortPlan& port) {
+  auto link = VPS_TRY(find_host_end(host, socket, id, port));
+  if (!link) return false;
+  // One that is up is not renamed before Linux 6.2.
+  Message messages[] = {set_alias(link->index, port.host_link, marker(host, "replaced", id)), set_up(link->index, port.host_link, false),
+                        rename_link(link->index, port.host_link, "vpsdold%d")};
+  auto done = socket.run(messages);
+  if (!done && !gone(done.error())) return std::unexpected(std::move(done).error());
+  return true;
 }
 
 std::vector<IpAddress> proxied(const net::PortPlan& port) {
@@ -82,6 +99,12 @@ Result<> release_ports(const Host& host, const net::VpsPlan& plan) { return deta
 Result<std::vector<std::string>> sweep_orphans(const Host& host) {
   auto socket = VPS_TRY(Socket::open());
   auto removed = VPS_TRY(sweep_shapers(host, socket));
+  for (const auto& link : VPS_TRY(links(socket))) {
+    if (link.kind != "veth" || !link.alias.starts_with(marker(host, "replaced", ""))) continue;
+    auto done = socket.run(delete_link(link.index, link.name));
+    if (!done && !gone(done.error())) return std::unexpected(std::move(done).error());
+    if (done) removed.push_back(fmt::format("the link {} of an earlier run is gone", link.name));
+  }
   for (Family family : {Family::kV4, Family::kV6}) {
     if (family == Family::kV6 && !has_ipv6(host)) continue;
     // The proxies first: a port that is being made has its route before its proxy.

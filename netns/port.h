@@ -34,7 +34,7 @@ Result<> detach_ports(const Host& host, const net::VpsPlan& plan);
 Result<> release_ports(const Host& host, const net::VpsPlan& plan);
 
 // For recovery, and for when no plan is left: removes what belongs to no living port of ours (proxy entries without a host route,
-// shaping devices without their veth). Says what it removed.
+// shaping devices without their veth, host ends that have been put aside). Says what it removed.
 Result<std::vector<std::string>> sweep_orphans(const Host& host);
 
 // Sets the rates of the plan's ports anew, while they run (nullopt: no limit).

@@ -25,6 +25,13 @@ std::string text_of(int root, const std::string& path) {
   return read_fd(fd->get(), kMaxFile).value_or(std::string());
 }
 
+bool has_text(int directory, const std::string& name, std::string_view content) {
+  auto fd = open_at(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  struct stat st{};
+  if (!fd || ::fstat(fd->get(), &st) != 0 || !S_ISREG(st.st_mode) || st.st_size != static_cast<off_t>(content.size())) return false;
+  return read_fd(fd->get(), content.size()).value_or(std::string()) == content;
+}
+
 bool is_ours(int root, const std::string& path) { return text_of(root, path).starts_with(guest::kHeader); }
 
 // Files of ours in `directory` that are for interfaces that the VPS has no longer.
@@ -70,6 +77,8 @@ Result<bool> write_in_root(int root_fd, const std::string& path, std::string_vie
   bool exists = ::fstatat(parent->get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
   // What the tenant has put in a file's place is the tenant's: never followed, never a reason not to start.
   if (exists && S_ISDIR(st.st_mode)) return false;
+  // A start that changes nothing writes nothing: a file that is cut off gives blocks back to the disk, and may wait for it.
+  if (exists && S_ISREG(st.st_mode) && has_text(parent->get(), name, content)) return true;
   if (exists && !S_ISREG(st.st_mode) && ::unlinkat(parent->get(), name.c_str(), 0) != 0) return false;
   int fd = ::openat(parent->get(), name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, mode);
   if (fd < 0) return fail_errno(errno, "open {}", path);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/failpoint.h"
@@ -181,8 +182,13 @@ bool needed(Need need, const InitContext& c) {
 bool asks_for_id_maps(const LaunchRequest& request, const InitPlan& plan) {
   // Who waits for a start by somebody else outlives its launcher, and without a cgroup nothing else leads to it: neither goes
   // further before its pid is recorded.
-  return request.start_listener >= 0 || request.group == nullptr || plan.new_user || plan.new_time_namespace || request.on_network != nullptr || request.spec->process->oom_score_adj.has_value() ||
+  return request.start_listener >= 0 || request.group == nullptr || plan.new_user || plan.new_time_namespace || network_comes_first(request) || request.spec->process->oom_score_adj.has_value() ||
          !request.spec->linux_->net_devices.empty() || request.spec->linux_->intel_rdt.has_value();
+}
+
+bool network_comes_first(const LaunchRequest& request) {
+  return request.on_network != nullptr &&
+         std::ranges::any_of(request.spec->linux_->sysctl, [](const auto& entry) { return entry.first.starts_with("net."); });
 }
 
 bool asks_for_hooks(const oci::Spec& spec) {

@@ -56,6 +56,8 @@ struct InitStep {
 // What the two halves need not talk about (sync.h): each knows it from the plan.
 bool asks_for_id_maps(const LaunchRequest& request, const InitPlan& plan);
 bool asks_for_hooks(const oci::Spec& spec);
+// Some of the sysctls that it sets are the interfaces' own.
+bool network_comes_first(const LaunchRequest& request);
 
 // In order. For tests that walk the steps; run_init runs nothing else.
 const std::vector<InitStep>& init_steps();

@@ -121,6 +121,8 @@ Result<> Launcher::serve(const InitPlan& plan) {
   if (asks_for_id_maps(request_, plan)) VPS_TRY_CTX("init", serve_id_maps(plan));
   VPS_TRY(failpoint::hit("launch.id-map"));
   if (plan.in_user_namespace || !request_.rootfs.lower.empty()) VPS_TRY_CTX("init", serve_mounts(plan));
+  // While the child puts its mounts in place: nobody waits for the other.
+  if (request_.on_network && !network_comes_first(request_)) VPS_TRY(serve_network());
   VPS_TRY(serve_until_ready());
   // In a user namespace of its own the child cannot raise a hard limit, whatever the host would allow (setrlimit(2)).
   if (plan.in_user_namespace) VPS_TRY_CTX("init process-attributes", ns::apply_rlimits(request_.spec->process->rlimits, process_.pid()));
@@ -139,11 +141,13 @@ Result<> Launcher::serve_id_maps(const InitPlan& plan) {
   }
   if (linux_.intel_rdt) VPS_TRY(enter_resctrl(kResctrlRoot, *linux_.intel_rdt, request_.id, process_.pid()));
   if (!linux_.net_devices.empty()) VPS_TRY_CTX("linux.netDevices", serve_net_devices(plan));
-  if (request_.on_network) {
-    VPS_TRY_CTX("network", request_.on_network(process_));
-    VPS_TRY(failpoint::hit("launch.network"));
-  }
+  if (network_comes_first(request_)) VPS_TRY(serve_network());
   return channel_.send(SyncMessage::kIdMapDone);
+}
+
+Result<> Launcher::serve_network() {
+  VPS_TRY_CTX("network", request_.on_network(process_));
+  return failpoint::hit("launch.network");
 }
 
 // Into the namespace that the new process has, or is about to join.

@@ -52,7 +52,7 @@ struct LaunchRequest {
   const GuestNames* guest = nullptr;
   // Called as soon as the process exists and before it may go on: the place to record it.
   std::function<Result<>(const PidFd&)> on_process;
-  // Called when its namespaces and id maps are there and it waits for its mounts: the place to connect its network.
+  // The place to connect its network: called when its namespaces and id maps are there, while it puts its mounts in place.
   std::function<Result<>(const PidFd&)> on_network;
   // Called with the console's pty master (process.terminal=true).
   std::function<Result<>(UniqueFd)> on_console;
@@ -75,6 +75,7 @@ class Launcher {
   Result<> serve(const InitPlan& plan);
   Result<> serve_id_maps(const InitPlan& plan);
   Result<> serve_net_devices(const InitPlan& plan);
+  Result<> serve_network();
   Result<> make_mounts(const InitPlan& plan, int userns, const std::function<Result<>(int index, UniqueFd mount)>& hand_over);
   Result<> serve_mounts(const InitPlan& plan);
   Result<> send_mounts(const InitPlan& plan);

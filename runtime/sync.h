@@ -7,13 +7,15 @@
 //   3 clone3(INTO_CGROUP | PIDFD | NEW*)
 //                                                             v1 cgroups
 //                                   <-- kWantIdMap --         [time namespace unshared]
-//   4 id maps, time offsets; the network: veth pairs whose other ends are born in the child's namespace, addresses, routes
+//   4 id maps, time offsets
 //                                   --- kIdMapDone ->
 //                                                             become-root, cgroup-namespace, time-namespace, session ...
 //                                   <-- kWantMounts --
 //   5 rootfs (overlay over idmapped layers), bind sources
 //                                   --- kMountFd* , kMountsDone ->
-//                                                             the steps up to create-container-hooks
+//     the network: veth pairs whose other ends                the steps up to create-container-hooks
+//     are born in the child's namespace, addresses,
+//     routes (in step 4 where the child sets sysctls of it)
 //                                   <-- kConsole(fd) --       (process.terminal only)
 //                                   <-- kRootfsReady --
 //   6 prestart, createRuntime hooks
@@ -28,7 +30,7 @@
 //   8 end of file after kExecuting: execve has happened; without it the child has died
 //
 // What a container does not need is not talked about, so that most containers wait for each other only at kReady: id maps without
-// a user or time namespace, an oom score, devices of the network and a start by somebody else, and with a cgroup (the pid is
+// a user or time namespace, an oom score, devices or sysctls of the network and a start by somebody else, and with a cgroup (the pid is
 // recorded before kIdMapDone); mounts without a user namespace and layers (they are made before clone3 then);
 // hooks without any.
 //

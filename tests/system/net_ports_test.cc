@@ -159,10 +159,23 @@ TEST_F(NetPorts, AnAddressThatIsRoutedElsewhereIsRefusedAndNothingStays) {
 
 TEST_F(NetPorts, ARunThatHasEndedIsReplacedAForeignLinkIsNot) {
   network(bridge_network());
+  network(routed_network());
   auto plan = vps("101", bridge_port(101));
+  plan.ports.push_back(routed_port(150));
   auto old = Namespace::make(), fresh = Namespace::make();
   attach(plan, old);
   attach(plan, fresh);
+  EXPECT_TRUE(test::exchange(fresh, host_, "10.77.0.1"));
+  EXPECT_TRUE(test::exchange(internet_, fresh, "198.51.100.150"));
+  // The old one waits for the end of its namespace, and nobody hears of it.
+  for (const auto* name : {"vpsdold0", "vpsdold1"}) {
+    auto aside = link(host_, name);
+    ASSERT_TRUE(aside) << name;
+    EXPECT_EQ(aside->alias, "vpsd:test:replaced:101");
+    EXPECT_FALSE(aside->up());
+  }
+  EXPECT_FALSE(test::exchange(old, host_, "10.77.0.1", std::chrono::seconds(1)));
+  EXPECT_THAT(*host_.in([&] { return sweep_orphans(where_); }), testing::SizeIs(2));
   EXPECT_THAT(link_names(old), testing::ElementsAre("lo"));
   EXPECT_TRUE(test::exchange(fresh, host_, "10.77.0.1"));
 

@@ -1,6 +1,7 @@
 #include "runtime/guest_files.h"
 
 #include <gtest/gtest.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,6 +47,28 @@ TEST_F(GuestFilesTest, WritesWhatTheGuestHasAPlaceFor) {
   write();
   EXPECT_EQ(text("/etc/hosts"), hosts);
   EXPECT_EQ(text("/etc/network/interfaces"), interfaces);
+}
+
+TEST_F(GuestFilesTest, WhatIsRightAlreadyIsNotWritten) {
+  ASSERT_TRUE(make_dirs(dir_ / "root/etc/network"));
+  ASSERT_TRUE(make_dirs(dir_ / "root/etc/systemd/network"));
+  write();
+  const std::vector<std::string> files{"/etc/hosts", "/etc/resolv.conf", "/etc/network/interfaces", "/etc/systemd/network/10-vpsd-eth0.network"};
+  const timespec long_ago[2] = {{.tv_sec = 1000, .tv_nsec = 0}, {.tv_sec = 1000, .tv_nsec = 0}};
+  auto written_at = [&](const std::string& file) {
+    struct stat st{};
+    EXPECT_EQ(::stat((dir_ / ("root" + file)).c_str(), &st), 0) << file;
+    return st.st_mtim.tv_sec;
+  };
+  for (const auto& file : files) ASSERT_EQ(::utimensat(AT_FDCWD, (dir_ / ("root" + file)).c_str(), long_ago, 0), 0) << file;
+  write();
+  for (const auto& file : files) EXPECT_EQ(written_at(file), 1000) << file;
+  // Of the same size, but another.
+  auto changed = text("/etc/resolv.conf");
+  changed[changed.find("9.9.9.9")] = '8';
+  ASSERT_TRUE(write_file_atomic(dir_ / "root/etc/resolv.conf", changed));
+  write();
+  EXPECT_NE(text("/etc/resolv.conf").find("nameserver 9.9.9.9"), std::string::npos);
 }
 
 // What each family of systems has, and what its tool reads there.
