@@ -11,6 +11,7 @@
 #include "cgroups/cgroup.h"
 #include "cgroups/shares.h"
 #include "daemon/failpoints.h"
+#include "daemon/lifecycle.h"
 #include "daemon/limit_words.h"
 #include "storage/disk.h"
 
@@ -145,16 +146,18 @@ Result<> put_network_in_force(Services& services, const VpsPaths& paths, const n
 }
 
 // What it runs with stays its own until it has ended. `facts` outlives `undo`.
-Result<> change_addresses(Services& services, const ContainerFacts& facts, const Definition& wanted, std::vector<std::string>& warnings,
-                          UndoStack& undo) {
+Result<> change_addresses(Services& services, const ContainerPtr& container, const ContainerFacts& facts, const Definition& wanted,
+                          std::vector<std::string>& warnings, UndoStack& undo) {
   if (wanted.network.interfaces == facts.definition.network.interfaces) return {};
   const bool running = runs(facts);
-  undo.push("addresses", [&services, &facts, running] {
+  undo.push("addresses", [&services, &facts, container, running] {
     std::vector<std::string> ignored;
     (void)services.networks->reserve(facts.definition, &ignored, running);
+    (void)keep_addresses(services, container);
   });
   VPS_TRY(services.networks->reserve(wanted, &warnings, running));
-  return step("daemon.change.addresses");
+  VPS_TRY(step("daemon.change.addresses"));
+  return keep_addresses(services, container);
 }
 
 // To `after`, from what its ports run with now.
@@ -216,7 +219,7 @@ Result<ChangeResult> change_vps(Services& services, const ContainerPtr& containe
     VPS_TRY(services.registry.rename(container->id, wanted.name));
     undo.push("name", [&] { (void)services.registry.rename(container->id, facts.definition.name); });
   }
-  if (mode != ChangeMode::kLive) VPS_TRY(change_addresses(services, facts, wanted, result.warnings, undo));
+  if (mode != ChangeMode::kLive) VPS_TRY(change_addresses(services, container, facts, wanted, result.warnings, undo));
   if (network) VPS_TRY_CTX("network", change_ports(services, paths, *network, undo));
   if (limits_change) {
     undo.push("limits", [&services, &paths, old_resources, new_resources] {

@@ -79,15 +79,7 @@ Result<> create_vps(Services& services, const ContainerPtr& container, const Def
   } else {
     ids = VPS_TRY(services.idmap.allocate(container->id));
   }
-  Record record{.id = container->id,
-                .uuid = definition.uuid,
-                .template_name = use.info.name,
-                .template_digest = use.info.digest,
-                .created = format_time(std::chrono::system_clock::now()),
-                .ids = ids};
-  VPS_TRY(save_record(paths, record));
-  VPS_TRY(step("daemon.create.record"));
-
+  std::vector<Lease> held;
   if (!definition.network.interfaces.empty()) {
     operation.progress("reserve its addresses", 35);
     undo.push("addresses", [&] {
@@ -96,8 +88,18 @@ Result<> create_vps(Services& services, const ContainerPtr& container, const Def
     std::vector<std::string> said;
     VPS_TRY(services.networks->reserve(definition, &said));
     for (const auto& warning : said) operation.warn(warning);
+    held = VPS_TRY(services.networks->leases().of_vps(container->id));
   }
   VPS_TRY(step("daemon.create.addresses"));
+  const Record record{.id = container->id,
+                      .uuid = definition.uuid,
+                      .template_name = use.info.name,
+                      .template_digest = use.info.digest,
+                      .created = format_time(std::chrono::system_clock::now()),
+                      .ids = ids,
+                      .addresses = held};
+  VPS_TRY(save_record(paths, record));
+  VPS_TRY(step("daemon.create.record"));
 
   // What would fail or go without at the first start is said now.
   auto preview = VPS_TRY(plan_start(services, paths, definition, record));
@@ -145,6 +147,21 @@ Result<> undo_create(Services& services, const VpsPaths& paths) {
     VPS_TRY(services.networks->release(paths.id));
     VPS_TRY(remove_tree(paths.state_dir));
   }
+  return {};
+}
+
+Result<> keep_addresses(Services& services, const ContainerPtr& container) {
+  auto held = VPS_TRY(services.networks->leases().of_vps(container->id));
+  Record record;
+  {
+    std::scoped_lock lock(container->mutex);
+    if (container->gone || container->facts.record.addresses == held) return {};
+    record = container->facts.record;
+  }
+  record.addresses = std::move(held);
+  VPS_TRY(save_record(container->paths, record));
+  std::scoped_lock lock(container->mutex);
+  container->facts.record = std::move(record);
   return {};
 }
 

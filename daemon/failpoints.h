@@ -15,8 +15,8 @@ constexpr std::array kFailpoints = {
     std::string_view("daemon.create.template"),   // the template is known, nothing exists yet
     std::string_view("daemon.create.directory"),  // the directory exists, without its marker
     std::string_view("daemon.create.marker"),     // "creating" is on disk
-    std::string_view("daemon.create.record"),     // record.json is on disk
     std::string_view("daemon.create.addresses"),  // its addresses are reserved
+    std::string_view("daemon.create.record"),     // record.json is on disk
     std::string_view("daemon.create.disk"),       // the disk exists
     std::string_view("daemon.create.definition"), // vps.yaml is on disk
     std::string_view("daemon.create.commit"),     // the marker is gone

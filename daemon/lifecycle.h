@@ -44,6 +44,9 @@ Result<> create_vps(Services& services, const ContainerPtr& container, const Def
 // Removes what a create that did not end has made.
 Result<> undo_create(Services& services, const VpsPaths& paths);
 
+// Its record says which addresses it holds. Written only when they have changed.
+Result<> keep_addresses(Services& services, const ContainerPtr& container);
+
 // Returns when its init runs.
 Result<> start_vps(Services& services, Monitor& monitor, const ContainerPtr& container, Operation& operation);
 // Needs no slot. kTimedOut leaves it running; kWrongState when it ended first.

@@ -16,6 +16,7 @@ using supervisor::Status;
 namespace {
 
 constexpr milliseconds kHelloTime{10'000};
+constexpr milliseconds kTurnTime{30'000};
 constexpr std::size_t kMaxSmallFile = 1u << 20;
 
 void warn(const std::string& id, std::string_view what, const Result<>& outcome) {
@@ -47,7 +48,12 @@ RecoveryReport Reconciler::recover() {
   }
   for (const auto& name : strangers) log::warning("{}/containers/{} is no vps; left alone", services_.config.roots.state, name);
   call_supervisors(*ids);
-  for (const auto& id : *ids) recover_one(id);
+  std::vector<ContainerPtr> containers;
+  for (const auto& id : *ids)
+    if (auto container = read(id)) containers.push_back(std::move(container));
+  // Before anything can start: an end that is found below may be a reboot.
+  restore_addresses(containers);
+  for (const auto& container : containers) settle_run(container);
   for (const auto& container : without_range_) {
     auto range = services_.idmap.allocate(container->id);
     std::scoped_lock lock(container->mutex);
@@ -59,6 +65,7 @@ RecoveryReport Reconciler::recover() {
   sweep_run_directories();
   sweep_cgroups();
   services_.networks->settle([this](const std::string& id) { return services_.registry.find(id).has_value(); });
+  keep_records(containers);
   return report_;
 }
 
@@ -141,7 +148,8 @@ void Reconciler::load(const ContainerPtr& container) {
                         .template_name = facts.definition.template_name,
                         .template_digest = "",
                         .created = format_time(std::chrono::system_clock::now()),
-                        .ids = {}};
+                        .ids = {},
+                        .addresses = {}};
   auto asked = requested_range(facts.definition);
   if (auto plan = read_plan(paths)) {
     facts.record.ids = plan->ids;
@@ -170,12 +178,47 @@ void Reconciler::add(const ContainerPtr& container) {
   }
 }
 
-void Reconciler::recover_one(const std::string& id) {
+ContainerPtr Reconciler::read(const std::string& id) {
   auto container = std::make_shared<Container>(services_.config.roots, id, services_.config.restart);
-  if (settle_markers(id, container->paths)) return;
+  if (settle_markers(id, container->paths)) return nullptr;
   load(container);
   add(container);
-  settle_run(container);
+  return container;
+}
+
+void Reconciler::restore_addresses(const std::vector<ContainerPtr>& containers) {
+  std::vector<LeaseBook::Claim> claims;
+  for (const auto& container : containers) {
+    const auto call = calls_.find(container->id);
+    if (call != calls_.end() && call->second)
+      if (auto plan = read_plan(container->paths)) plans_.emplace(container->id, *std::move(plan));
+    const auto running = plans_.find(container->id);
+    const auto& facts = container->facts;
+    auto said = lease_claims(facts.record.addresses, facts.definition, running == plans_.end() ? nullptr : &running->second.network);
+    claims.insert(claims.end(), said.begin(), said.end());
+  }
+  services_.networks->restore_leases(std::move(claims));
+}
+
+// What a sudden end of vpsd left behind the book, and records that were written before they said anything of addresses.
+void Reconciler::keep_records(const std::vector<ContainerPtr>& containers) {
+  auto held = services_.networks->leases().by_vps();
+  if (!held) return;
+  std::vector<ContainerPtr> behind;
+  for (const auto& container : containers) {
+    const auto facts = container->snapshot();
+    if (!facts.doomed && facts.record.addresses != (*held)[container->id]) behind.push_back(container);
+  }
+  if (behind.empty()) return;
+  // They may be all that there are, and nobody waits for it.
+  services_.workers->post([behind, services = &services_] {
+    for (const auto& container : behind) {
+      auto turn = container->slot.acquire({"", OperationSlot::kCleanUp}, std::chrono::steady_clock::now() + kTurnTime, services->shutdown.get_token());
+      if (!turn) continue;  // whatever it is that changes it looks after this as well, or the next start of vpsd does
+      SlotLease slot(container->slot);
+      warn(container->id, "write its addresses down", keep_addresses(*services, container));
+    }
+  });
 }
 
 void Reconciler::adopt(const ContainerPtr& container, supervisor::Client client) {
@@ -212,9 +255,9 @@ void Reconciler::adopt(const ContainerPtr& container, supervisor::Client client)
     if (active)
       if (auto parsed = parse_definition(*active, "active.yaml")) facts.active = *parsed;
     if (!facts.active) facts.active = facts.definition;
-    if (auto plan = read_plan(container->paths)) {
-      facts.init_kind = plan->init_kind;
-      services_.networks->adopt(plan->network);
+    if (auto plan = plans_.find(container->id); plan != plans_.end()) {
+      facts.init_kind = plan->second.init_kind;
+      services_.networks->adopt(plan->second.network);
     }
   }
   services_.ledger->append("vps.adopted", container->id, fmt::format("found {}", state_name(container->state())));

@@ -23,7 +23,9 @@ class Reconciler {
 
  private:
   void call_supervisors(const std::vector<std::string>& ids);
-  void recover_one(const std::string& id);
+  ContainerPtr read(const std::string& id);  // null: nothing more to do
+  void restore_addresses(const std::vector<ContainerPtr>& containers);
+  void keep_records(const std::vector<ContainerPtr>& containers);
   bool settle_markers(const std::string& id, const VpsPaths& paths);  // true: nothing more to do
   void load(const ContainerPtr& container);
   void add(const ContainerPtr& container);
@@ -38,6 +40,7 @@ class Reconciler {
   RecoveryReport report_;
   std::vector<ContainerPtr> without_range_;  // their records were lost
   std::map<std::string, Result<supervisor::Client>> calls_;  // by id: supervisors that have been asked and not yet heard
+  std::map<std::string, supervisor::Plan> plans_;            // by id: of what runs
 };
 
 }  // namespace vps::daemon

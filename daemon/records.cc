@@ -15,10 +15,19 @@ namespace {
 
 using nlohmann::json;
 constexpr int kSchema = 1;
-constexpr std::size_t kMaxRecord = 64u << 10;
+constexpr std::size_t kMaxRecord = 16u << 20;  // beyond what the addresses of the largest definition take
+
+json json_of(const Lease& lease) {
+  return {{"network", lease.network}, {"interface", lease.interface}, {"address", format_prefix(lease.address)}, {"fixed", lease.fixed}};
+}
+
+Result<Lease> lease_from(const json& value, const std::string& vps) {
+  auto address = VPS_TRY_CTX("record.json: addresses", parse_prefix(value.at("address").get<std::string>()));
+  return Lease{value.at("network").get<std::string>(), vps, value.at("interface").get<std::string>(), address, value.at("fixed").get<bool>()};
+}
 
 Result<Record> record_from(const json& value) {
-  static const std::set<std::string> kKnown = {"schema", "id", "uuid", "template", "templateDigest", "created", "ids"};
+  static const std::set<std::string> kKnown = {"schema", "id", "uuid", "template", "templateDigest", "created", "ids", "addresses"};
   for (const auto& [key, ignored] : value.items())
     if (!kKnown.contains(key)) return fail(Code::kUsage, "record.json: unknown member '{}'", key);
   if (value.at("schema").get<int>() != kSchema)
@@ -38,6 +47,9 @@ Result<Record> record_from(const json& value) {
   if (std::uint64_t{record.ids.base} + record.ids.size > std::uint64_t{1} << 32)
     return fail(Code::kUsage, "record.json: the id range {}:{} ends above 2^32", record.ids.base, record.ids.size);
   if (auto good = validate_id(record.id); !good) return std::unexpected(std::move(good).error().wrap("record.json"));
+  const json addresses = value.value("addresses", json::array());
+  if (!addresses.is_array()) return fail(Code::kUsage, "record.json: addresses is not a list");
+  for (const json& each : addresses) record.addresses.push_back(VPS_TRY(lease_from(each, record.id)));
   return record;
 }
 
@@ -50,7 +62,9 @@ std::string format_record(const Record& record) {
              {"template", record.template_name},
              {"templateDigest", record.template_digest},
              {"created", record.created},
-             {"ids", {{"base", record.ids.base}, {"size", record.ids.size}}}};
+             {"ids", {{"base", record.ids.base}, {"size", record.ids.size}}},
+             {"addresses", json::array()}};
+  for (const auto& lease : record.addresses) value["addresses"].push_back(json_of(lease));
   return value.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
 }
 

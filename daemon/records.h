@@ -1,5 +1,5 @@
 // What vpsd keeps on disk for each VPS, under <state>/containers/<id>/:
-//   record.json   uuid, id range, template and its digest, creation time: never edited by people
+//   record.json   uuid, id range, template and its digest, creation time, its addresses: never edited by people
 //   vps.yaml      the definition
 //   creating      marker: a create is under way; found at start of vpsd, the create is undone
 //   destroying    marker: a destroy is under way; found at start of vpsd, the destroy is finished
@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "specs/vps/compile.h"
+#include "specs/vps/compile_network.h"
 #include "specs/vps/id.h"
 
 namespace vps::daemon {
@@ -22,11 +23,13 @@ struct Record {
   std::string template_name, template_digest;
   std::string created;  // RFC 3339
   IdRange ids;
+  // What it holds by the book of addresses, which this outlives (lease_book.h). Records of older versions have none.
+  std::vector<Lease> addresses;
   bool operator==(const Record&) const = default;
 };
 
 std::string format_record(const Record& record);
-// kUsage: not JSON, unknown schema, missing, unknown or mistyped members, an id range that cannot be.
+// kUsage: not JSON, unknown schema, missing, unknown or mistyped members, an id range or an address that cannot be.
 Result<Record> parse_record(std::string_view json);
 
 enum class Marker { kCreating, kDestroying };

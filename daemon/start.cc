@@ -129,6 +129,7 @@ Result<> start_vps(Services& services, Monitor& monitor, const ContainerPtr& con
     std::vector<std::string> said;
     VPS_TRY(services.networks->reserve(definition, &said));
     for (const auto& warning : said) operation.warn(warning);
+    if (auto kept = keep_addresses(services, container); !kept) operation.warn(kept.error().to_string());
     auto start = VPS_TRY(plan_start(services, paths, definition, record));
     for (const auto& warning : start.warnings) operation.warn(warning);
     VPS_TRY(step("daemon.start.compile"));

@@ -46,6 +46,12 @@ Result<std::vector<Wanted>> expand(const Interface& interface, const Network& ne
   return wanted;
 }
 
+// A network may have been deleted and made anew with other subnets since an address of it was given out.
+bool may_keep(const Network& network, const IpAddress& address) {
+  const auto* subnet = subnet_of(network, address);
+  return subnet != nullptr && assignable(network, *subnet, address);
+}
+
 std::string pool_text(const Network& network, Family family) {
   std::string text;
   for (const auto& subnet : network.subnets)
@@ -105,7 +111,7 @@ Result<std::vector<Lease>> LeaseBook::plan_locked(Book& book, const std::string&
       const Held* mine = nullptr;
       for (const auto& [address, entry] : held)
         if (!entry.released_ms && !entry.lease.fixed && entry.lease.vps == vps && entry.lease.interface == want.interface &&
-            address.family == want.family && subnet_of(network->second, address) != nullptr && !kept.contains({want.network, address}))
+            address.family == want.family && may_keep(network->second, address) && !kept.contains({want.network, address}))
           mine = &entry;
       if (mine != nullptr) {
         keep(Lease(mine->lease), order++);
@@ -147,6 +153,42 @@ Result<std::vector<Lease>> LeaseBook::preview(const std::string& vps, const std:
   VPS_TRY(load_locked());
   Book after = book_;
   return plan_locked(after, vps, interfaces, networks, false);
+}
+
+// What one claim makes of the book. `in_use`: what those that run have.
+void LeaseBook::enter(Book& book, const Claim& claim, std::size_t order, std::set<std::pair<std::string, IpAddress>>& in_use, Restored& restored) {
+  const auto& lease = claim.lease;
+  const auto [found, fresh] = book[lease.network].try_emplace(lease.address.address, Held{lease, std::nullopt, order});
+  Held& held = found->second;
+  const bool mine = held.lease.vps == lease.vps;
+  const bool free = held.released_ms.has_value();
+  if (mine && free && !claim.runs) return;  // it has given it back, which its record does not know yet
+  if (!mine && !free && (!claim.runs || in_use.contains({lease.network, lease.address.address}))) {
+    restored.conflicts.push_back({lease, held.lease.vps});
+    return;
+  }
+  if (claim.runs) in_use.emplace(lease.network, lease.address.address);
+  if (mine && !free && !fresh) return;
+  if (!mine && !free) restored.conflicts.push_back({held.lease, lease.vps});
+  held = Held{lease, std::nullopt, order};
+  restored.taken.push_back(lease);
+}
+
+Result<LeaseBook::Restored> LeaseBook::restore(const std::vector<Claim>& claims) {
+  std::scoped_lock lock(mutex_);
+  VPS_TRY(load_locked());
+  Book after = book_;
+  Restored restored;
+  std::vector<std::size_t> orders;  // within their interfaces
+  std::map<std::pair<std::string, std::string>, std::size_t> next;
+  for (const auto& claim : claims) orders.push_back(next[{claim.lease.vps, claim.lease.interface}]++);
+  std::set<std::pair<std::string, IpAddress>> in_use;
+  for (const bool running : {true, false})
+    for (std::size_t i = 0; i < claims.size(); ++i)
+      if (claims[i].runs == running) enter(after, claims[i], orders[i], in_use, restored);
+  VPS_TRY(store_locked(book_, after));
+  book_ = std::move(after);
+  return restored;
 }
 
 Result<> LeaseBook::take_back(const std::vector<Lease>& leases, const std::string& vps) {
@@ -231,6 +273,29 @@ Result<std::vector<Lease>> LeaseBook::of_network(const std::string& network) {
   for (const auto& [address, entry] : held->second)
     if (!entry.released_ms) leases.push_back(entry.lease);
   return leases;
+}
+
+std::vector<LeaseBook::Claim> lease_claims(const std::vector<Lease>& recorded, const Definition& definition, const net::VpsPlan* running) {
+  std::vector<LeaseBook::Claim> claims;
+  for (const auto& lease : recorded) claims.push_back({lease, false});
+  if (running == nullptr) return claims;
+  auto named = [&](const std::string& interface, const IpAddress& address) {
+    return std::ranges::any_of(definition.network.interfaces, [&](const Interface& each) {
+      return each.name == interface && std::ranges::any_of(each.addresses, [&](const std::string& text) {
+        auto fixed = parse_prefix(text);
+        return fixed && fixed->address == address;
+      });
+    });
+  };
+  for (const auto& port : running->ports)
+    for (const auto& address : port.addresses) {
+      auto known = std::ranges::find_if(claims, [&](const LeaseBook::Claim& each) {
+        return each.lease.network == port.network && each.lease.address.address == address.address;
+      });
+      if (known != claims.end()) known->runs = true;
+      else claims.push_back({{port.network, running->id, port.guest_link, address, named(port.guest_link, address.address)}, true});
+    }
+  return claims;
 }
 
 Result<> LeaseBook::load_locked() {

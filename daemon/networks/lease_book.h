@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,23 @@ class LeaseBook {
                                     bool keep_others = false);
   // What assign() would answer; nothing is taken.
   Result<std::vector<Lease>> preview(const std::string& vps, const std::vector<Interface>& interfaces, const Networks& networks);
+  // What a VPS says that it has, where the book may have been lost and begun anew.
+  struct Claim {
+    Lease lease;
+    bool runs = false;  // it runs with it
+    bool operator==(const Claim&) const = default;
+  };
+  struct Conflict {
+    Lease lease;         // of the one that goes without
+    std::string holder;  // whose it is
+  };
+  struct Restored {
+    std::vector<Lease> taken;
+    std::vector<Conflict> conflicts;
+  };
+  // Enters what the book does not know. The book is right where it knows more: what a VPS has given back since stays given back.
+  // Of two that claim one address the one that runs with it has it, else the first.
+  Result<Restored> restore(const std::vector<Claim>& claims);
   // `vps` holds exactly `leases` again, which it held before an assign() that was not to be.
   Result<> take_back(const std::vector<Lease>& leases, const std::string& vps);
   Result<> release(const std::string& vps);  // all that it holds; nothing held is success
@@ -55,6 +73,7 @@ class LeaseBook {
 
   Result<> load_locked();
   Result<> store_locked(const Book& before, const Book& after);
+  static void enter(Book& book, const Claim& claim, std::size_t order, std::set<std::pair<std::string, IpAddress>>& in_use, Restored& restored);
   Result<std::vector<Lease>> plan_locked(Book& book, const std::string& vps, const std::vector<Interface>& interfaces,
                                          const Networks& networks, bool keep_others) const;
   Result<IpAddress> take_free(const std::map<IpAddress, Held>& held, const Network& network, const Prefix& subnet,
@@ -67,5 +86,8 @@ class LeaseBook {
   std::optional<SqlFile> file_;
   Book book_;
 };
+
+// What a VPS says: `recorded` is what it held when its record was written; `running` is the plan of its run, if it runs.
+std::vector<LeaseBook::Claim> lease_claims(const std::vector<Lease>& recorded, const Definition& definition, const net::VpsPlan* running);
 
 }  // namespace vps::daemon

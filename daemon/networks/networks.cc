@@ -241,46 +241,6 @@ Result<std::map<std::string, Network>> Networks::named_by(const Definition& defi
   return networks;
 }
 
-Result<> Networks::probe(const std::vector<Lease>& fresh, const std::map<std::string, Network>& networks, std::vector<std::string>* warnings) {
-  std::map<std::string, std::vector<IpAddress>> asked;
-  for (const auto& lease : fresh) asked[lease.network].push_back(lease.address.address);
-  for (const auto& [name, addresses] : asked) {
-    const auto& network = networks.at(name);
-    if (network.probe == ProbePolicy::kOff || network.mode == net::Mode::kHostDevice) continue;
-    for (const auto& uplink : network.uplinks) {
-      auto claims = host_->claimed(uplink, addresses);
-      if (!claims) {
-        warnings->push_back(fmt::format("network {}: cannot ask on {} whether addresses are free: {}", name, uplink, claims.error().to_string()));
-        continue;
-      }
-      if (claims->empty()) continue;
-      if (network.probe == ProbePolicy::kRefuse) return fail(Code::kExists, "network {}: {}", name, joined(*claims));
-      for (const auto& claim : *claims) warnings->push_back(fmt::format("network {}: {}", name, claim));
-    }
-  }
-  return {};
-}
-
-Result<std::vector<Lease>> Networks::reserve(const Definition& definition, std::vector<std::string>* warnings, bool keep_others) {
-  if (definition.network.interfaces.empty() && !keep_others) {
-    VPS_TRY(leases_.release(definition.id));
-    return std::vector<Lease>{};
-  }
-  auto networks = VPS_TRY(named_by(definition));
-  const auto before = VPS_TRY(leases_.of_vps(definition.id));
-  auto leases = VPS_TRY(leases_.assign(definition.id, definition.network.interfaces, networks, keep_others));
-  std::vector<Lease> fresh;
-  for (const auto& lease : leases)
-    if (std::ranges::none_of(before, [&](const Lease& old) { return old.network == lease.network && old.address == lease.address; }))
-      fresh.push_back(lease);
-  if (fresh.empty()) return leases;
-  if (auto free = probe(fresh, networks, warnings); !free) {
-    if (auto undone = leases_.take_back(before, definition.id); !undone) log::error("vps {}: {}", definition.id, undone.error().to_string());
-    return std::unexpected(std::move(free).error());
-  }
-  return leases;
-}
-
 Result<net::VpsPlan> Networks::compile(const Definition& definition, const std::string& uuid, std::map<std::string, Network> networks,
                                        std::vector<Lease> leases) const {
   NetworkInput input;
@@ -494,17 +454,6 @@ void Networks::set_classes(std::vector<net::TrafficClass> classes) {
   classes_ = std::move(classes);
 }
 
-// A ledger that was damaged and set aside has forgotten who has what; those that run know it.
-void Networks::restore_leases(const net::VpsPlan& plan) {
-  auto known = leases_.of_vps(plan.id);
-  if (!known || !known->empty()) return;
-  std::vector<Lease> leases;
-  for (const auto& port : plan.ports)
-    for (const auto& address : port.addresses) leases.push_back({port.network, plan.id, port.guest_link, address, false});
-  if (leases.empty()) return;
-  if (auto done = leases_.take_back(leases, plan.id); !done) log::error("vps {}: {}", plan.id, done.error().to_string());
-}
-
 // What no port that runs has: a stop leaves it, since taking it away there would hold the stop up.
 void Networks::sweep_host() {
   std::vector<std::string> ids;
@@ -529,10 +478,7 @@ void Networks::settle(const std::function<bool(const std::string&)>& lives) {
     running = running_;
   }
   std::vector<std::string> ids;
-  for (const auto& [id, plan] : running) {
-    ids.push_back(id);
-    restore_leases(plan);
-  }
+  for (const auto& [id, plan] : running) ids.push_back(id);
   if (networks.empty() && ids.empty()) return;
   for (const auto& [name, network] : networks)
     if (auto done = ensure(network); !done) {

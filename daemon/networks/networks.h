@@ -53,7 +53,7 @@ class Networks {
   // Takes what the definition asks for (lease_book.h). `keep_others`: what it holds beyond that stays its own, as it runs.
   // What a network's probe policy says about an address that answers already is added to `warnings`, or refused (kExists).
   Result<std::vector<Lease>> reserve(const Definition& definition, std::vector<std::string>* warnings, bool keep_others = false);
-  Result<> release(const std::string& vps) { return leases_.release(vps); }
+  Result<> release(const std::string& vps);
   LeaseBook& leases() { return leases_; }
 
   // --- a VPS's share ---
@@ -77,6 +77,8 @@ class Networks {
   [[nodiscard]] std::optional<net::VpsPlan> running(const std::string& vps) const;
 
   // --- at start of vpsd, and when somebody has touched our tables ---
+  // What the VPSes say that they hold, before any address is given out: a ledger that was damaged and set aside knows nothing of it.
+  void restore_leases(std::vector<LeaseBook::Claim> claims);
   void adopt(const net::VpsPlan& plan);
   // Everything that the kernel is to hold is there again; what belongs to nobody (`lives`: known ids) goes.
   void settle(const std::function<bool(const std::string& vps)>& lives);
@@ -102,7 +104,7 @@ class Networks {
   Result<> move_to_totals(const Network& network);
   void sweep_host();
   Result<> detach_left_ports(const net::NetworkPlan& network);
-  void restore_leases(const net::VpsPlan& plan);
+  Result<> enter_claims();
   [[nodiscard]] netns::FilterState filter_state() const;
   [[nodiscard]] net::VpsPlan with_totals(net::VpsPlan plan) const;
   Result<net::VpsPlan> compile(const Definition& definition, const std::string& uuid, std::map<std::string, Network> networks,
@@ -120,6 +122,7 @@ class Networks {
   std::map<std::string, net::VpsPlan> running_;
   std::set<std::string> ensured_;  // networks that the kernel is known to hold
   std::vector<net::TrafficClass> classes_;
+  std::optional<std::vector<LeaseBook::Claim>> claims_;  // not entered yet: the book cannot be written
   bool filtered_ = false;          // our tables are there, as far as we know
 };
 

@@ -94,6 +94,101 @@ TEST_F(LeaseBookTest, SweepsWhatBelongsToNobody) {
   EXPECT_EQ(book.of_network("small")->size(), 1u);
 }
 
+// A ledger that was lost: what VPSes say is theirs again, and nothing of it is given out.
+TEST_F(LeaseBookTest, ClaimsFillABookThatWasLost) {
+  std::vector<LeaseBook::Claim> claims;
+  std::vector<Interface> two = on("both");
+  two.push_back(on("small", {"10.0.0.6", "auto"})[0]);
+  two[1].name = "eth1";
+  {
+    auto book = open();
+    ASSERT_TRUE(book.assign("9", on("small"), networks_));
+    ASSERT_TRUE(book.assign("1", two, networks_));
+    ASSERT_TRUE(book.assign("2", on("both"), networks_));
+    for (const char* id : {"1", "2"}) {
+      auto leases = book.of_vps(id);
+      ASSERT_TRUE(leases);
+      for (const auto& lease : *leases) claims.push_back({lease});
+    }
+    ASSERT_EQ(claims.size(), 6u);
+  }
+  ASSERT_TRUE(remove_file(dir_ / "ledger.db"));
+  auto book = open();
+  auto restored = book.restore(claims);
+  ASSERT_TRUE(restored) << restored.error().to_string();
+  EXPECT_EQ(restored->taken.size(), 6u);
+  EXPECT_TRUE(restored->conflicts.empty());
+  EXPECT_EQ(text(book.assign("3", on("both"), networks_)), "10.1.0.4/24 fd00::4/64");
+  EXPECT_EQ(text(book.assign("1", two, networks_)), "10.1.0.2/24 fd00::2/64 10.0.0.6/29 10.0.0.3/29");
+  EXPECT_EQ(text(book.assign("2", on("both"), networks_)), "10.1.0.3/24 fd00::3/64");
+  EXPECT_EQ(text(book.assign("4", on("small", {"10.0.0.6"}), networks_)), "4 address 10.0.0.6 of network small is vps 1's");
+  auto again = book.restore(claims);
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(again->taken.empty());
+  EXPECT_EQ(text(open().of_vps("2")), "10.1.0.3/24 fd00::3/64") << "on disk";
+}
+
+TEST_F(LeaseBookTest, OfTwoThatClaimOneAddressTheOneThatRunsHasIt) {
+  auto claim = [](const char* vps, bool runs) {
+    return LeaseBook::Claim{{"small", vps, "eth0", *parse_prefix("10.0.0.2/29"), false}, runs};
+  };
+  auto who = [](const Result<LeaseBook::Restored>& restored) {
+    std::string out;
+    for (const auto& [lease, holder] : restored->conflicts) out += lease.vps + " loses to " + holder + ";";
+    return out;
+  };
+  auto book = open();
+  EXPECT_EQ(who(book.restore({claim("1", false), claim("2", true), claim("3", true)})), "3 loses to 2;1 loses to 2;");
+  ASSERT_EQ(text(book.of_vps("2")), "10.0.0.2/29");
+  // Where the book knows the holder, only one that runs takes it from it.
+  EXPECT_EQ(who(book.restore({claim("4", false)})), "4 loses to 2;");
+  EXPECT_EQ(who(book.restore({claim("4", true), claim("2", false)})), "2 loses to 4;2 loses to 4;");
+  EXPECT_EQ(text(book.of_vps("4")), "10.0.0.2/29");
+  EXPECT_EQ(text(book.of_vps("2")), "");
+}
+
+TEST_F(LeaseBookTest, WhatWasGivenBackIsNotClaimedAgain) {
+  auto book = open(milliseconds(3'600'000));
+  ASSERT_TRUE(book.assign("1", on("small"), networks_));
+  const LeaseBook::Claim old{book.of_vps("1")->at(0), false};
+  ASSERT_TRUE(book.release("1"));
+  EXPECT_TRUE(book.restore({old})->taken.empty()) << "its record was not written any more";
+  EXPECT_EQ(text(book.of_vps("1")), "");
+  EXPECT_EQ(book.restore({{old.lease, true}})->taken.size(), 1u) << "it runs with it";
+  EXPECT_EQ(text(book.of_vps("1")), "10.0.0.2/29");
+}
+
+// Networks can be deleted and made anew while a VPS that does not name them any more holds an address there.
+TEST_F(LeaseBookTest, AnAddressThatIsTheGatewaysByNowIsNotKept) {
+  auto book = open();
+  ASSERT_TRUE(book.assign("1", on("small"), networks_));
+  networks_["small"] = *parse_network_definition("{name: small, subnets: [10.0.0.0/29], gateways: [10.0.0.2]}", "");
+  EXPECT_EQ(text(book.assign("1", on("small"), networks_)), "10.0.0.1/29");
+}
+
+TEST(LeaseClaimsTest, ARecordAndTheRunOfIt) {
+  auto lease = [](const char* address, bool fixed) { return Lease{"n", "1", "eth0", *parse_prefix(address), fixed}; };
+  Definition definition;
+  Interface interface;
+  interface.name = "eth0";
+  interface.network = "n";
+  interface.addresses = {"auto", "10.0.0.9"};
+  definition.network.interfaces = {interface};
+  net::VpsPlan plan;
+  plan.id = "1";
+  auto& port = plan.ports.emplace_back();
+  port.network = "n";
+  port.guest_link = "eth0";
+  port.addresses = {*parse_prefix("10.0.0.3/24"), *parse_prefix("10.0.0.9/24"), *parse_prefix("10.0.0.4/24")};
+  using Claims = std::vector<LeaseBook::Claim>;
+  EXPECT_EQ(lease_claims({lease("10.0.0.2/24", false)}, definition, nullptr), (Claims{{lease("10.0.0.2/24", false), false}}));
+  EXPECT_EQ(lease_claims({lease("10.0.0.2/24", false), lease("10.0.0.3/24", false)}, definition, &plan),
+            (Claims{{lease("10.0.0.2/24", false), false},
+                    {lease("10.0.0.3/24", false), true},
+                    {lease("10.0.0.9/24", true), true},
+                    {lease("10.0.0.4/24", false), true}}));
+}
+
 TEST_F(LeaseBookTest, WhatCannotBeReadGivesNothingOut) {
   ASSERT_TRUE(write_file_atomic(dir_ / "ledger.db", std::string(8192, 'x')));
   auto book = open();

@@ -17,13 +17,30 @@ Record example() {
           .template_name = "debian-12",
           .template_digest = "sha256:00ff",
           .created = "2024-03-01T12:00:00.000Z",
-          .ids = {1u << 20, 65536}};
+          .ids = {1u << 20, 65536},
+          .addresses = {{"default", "101", "eth0", *parse_prefix("10.200.0.2/16"), false},
+                        {"default", "101", "eth0", *parse_prefix("fd00::2/64"), true}}};
 }
 
 TEST(RecordsTest, RoundTrip) {
   auto parsed = parse_record(format_record(example()));
   ASSERT_TRUE(parsed) << parsed.error().to_string();
   EXPECT_EQ(*parsed, example());
+}
+
+TEST(RecordsTest, OlderOnesSayNothingOfAddresses) {
+  auto record = parse_record(R"({"schema": 1, "id": "101", "uuid": "u", "template": "t", "templateDigest": "", "created": "", "ids": {"base": 1, "size": 1}})");
+  ASSERT_TRUE(record) << record.error().to_string();
+  EXPECT_TRUE(record->addresses.empty());
+}
+
+TEST(RecordsTest, AddressesAreAList) {
+  auto text = [](const char* addresses) {
+    return std::string(R"({"schema": 1, "id": "1", "uuid": "u", "template": "t", "templateDigest": "", "created": "", "ids": {"base": 1, "size": 1}, "addresses": )") + addresses + "}";
+  };
+  EXPECT_TRUE(parse_record(text("[]")));
+  for (const char* wrong : {"{}", "7", "[7]", "[{}]", R"([{"network": "n", "interface": "e", "address": 1, "fixed": true}])"})
+    EXPECT_EQ(parse_record(text(wrong)).error().code(), Code::kUsage) << wrong;
 }
 
 struct Edit {
@@ -53,7 +70,10 @@ INSTANTIATE_TEST_SUITE_P(All, RecordErrorTest,
                                          Edit{"\"id\": \"101\"", "\"id\": \"../x\"", "is not an id"},
                                          Edit{"65536", "-1", "ids.size is not a 32-bit number"},
                                          Edit{"1048576", "4294967296", "ids.base is not a 32-bit number"},
-                                         Edit{"1048576", "4294967295", "ends above 2^32"}));
+                                         Edit{"1048576", "4294967295", "ends above 2^32"},
+                                         Edit{"10.200.0.2/16", "10.200.0.2/99", "record.json: addresses"},
+                                         Edit{"\"fixed\": false", "\"fixed\": 0", "record.json"},
+                                         Edit{"\"interface\"", "\"interfaze\"", "interface"}));
 
 class RecordsOnDiskTest : public testing::Test {
  protected:
