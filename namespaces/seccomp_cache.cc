@@ -14,13 +14,14 @@
 #include "base/log.h"
 #include "base/sha256.h"
 #include "base/wire.h"
+#include "namespaces/seccomp_compact.h"
 
 namespace vps::namespaces {
 
 namespace {
 
-// Changes whenever compile_seccomp gives another program for the same profile.
-constexpr std::uint32_t kFormat = 1;
+// Changes whenever compile_seccomp_cached gives another program for the same profile.
+constexpr std::uint32_t kFormat = 2;
 constexpr std::string_view kMagic = "vps-bpf\n";
 constexpr std::string_view kSuffix = ".bpf";
 constexpr std::size_t kDigestSize = 32;
@@ -166,6 +167,7 @@ Result<SeccompProgram> compile_seccomp_cached(const oci::Seccomp& profile, const
   if (found) return found;
   log::debug("seccomp cache {}: {}", cache_dir, found.error().to_string());
   SeccompProgram program = VPS_TRY(compile_seccomp(profile));
+  if (auto smaller = compact_filter(program.instructions)) program.instructions = std::move(*smaller);
   store_entry(cache_dir, key + std::string(kSuffix), format_seccomp_entry(program, key));
   return program;
 }
