@@ -76,6 +76,8 @@ class Group {
   Result<bool> populated() const;
   Result<std::vector<pid_t>> processes() const;  // of the whole subtree
   Result<Stats> stats() const;
+  // Two figures of it by one file each: of a thousand groups every few seconds that is a tenth of the work. kNotFound: no such group.
+  static Result<Usage> usage(const Host& host, const std::string& path);
   // stats().memory.oom_kills by one file; 0 when it cannot be read.
   [[nodiscard]] std::uint64_t oom_kills() const;
   // How many forks the group's pids limit has refused, those in its sub-groups included. Kernels before 6.11 count a refusal

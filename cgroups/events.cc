@@ -125,6 +125,18 @@ Result<Stats> Group::stats() const {
   return stats;
 }
 
+Result<Usage> Group::usage(const Host& host, const std::string& raw_path) {
+  auto path = VPS_TRY(normal_path(raw_path));
+  Usage usage;
+  auto cpu = read_file(host.unified_base + "/" + path + "/cpu.stat");
+  if (!cpu) return fail(Code::kNotFound, "no cgroup {}/{}", host.unified_base, path);
+  usage.cpu_usec = keyed_value(*cpu, "usage_usec");
+  const auto* v1 = host.find_v1("memory");
+  auto memory = read_file(v1 != nullptr ? v1->base + "/" + host.path_in_v1(path) + "/memory.usage_in_bytes" : host.unified_base + "/" + path + "/memory.current");
+  if (memory) usage.memory_bytes = parse_limit(*memory).value_or(0);
+  return usage;
+}
+
 bool Group::announces_refused_forks() const {
   // v1 groups do not announce at all on newer kernels; pids.events.local came with the hierarchical count.
   return v1_fd("pids") < 0 && ::faccessat(unified_.get(), "pids.events.local", F_OK, 0) == 0;

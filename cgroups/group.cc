@@ -75,9 +75,14 @@ struct Tree {
   const Controllers& controllers;
 
   [[nodiscard]] std::string shown(const std::string& path) const { return path.empty() ? base : base + "/" + path; }
+  [[nodiscard]] bool has_cpuset() const { return v1 != nullptr && contains(v1->controllers, "cpuset"); }
   // What a level needs before its child `child` is used.
-  Result<> prepare(int parent, int child) const {
-    if (v1 != nullptr && contains(v1->controllers, "cpuset")) return inherit_cpuset(parent, child);
+  Result<> prepare(int parent, int child, bool leaf) const {
+    if (!has_cpuset()) return {};
+    VPS_TRY(inherit_cpuset(parent, child));
+    // Groups below are born with the lists: to write them there makes the kernel look at all groups and build its scheduling domains
+    // anew, which takes longer the more groups there are. Without that the lists are written.
+    if (!leaf) (void)write_kernel_file_at(child, "cgroup.clone_children", "1");
     return {};
   }
 };
@@ -109,7 +114,7 @@ Result<UniqueFd> make_level(const Tree& tree, int parent, const std::string& nam
   if (made) undo.push(path, [at = tree.shown(path)] { ::rmdir(at.c_str()); });
   auto fd = open_at(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!fd) return std::unexpected(std::move(fd).error().wrap("cgroup " + tree.shown(path)));
-  VPS_TRY_CTX("cgroup " + tree.shown(path), tree.prepare(parent, fd->get()));
+  VPS_TRY_CTX("cgroup " + tree.shown(path), tree.prepare(parent, fd->get(), leaf));
   return std::move(*fd);
 }
 
@@ -128,11 +133,12 @@ Result<UniqueFd> make_path_once(const Tree& tree, const std::string& path, UndoS
 // A new leaf below parents that are ready, as after the first container: nothing is looked at on the way. No value: level by
 // level, then.
 std::optional<UniqueFd> make_leaf_at_once(const Tree& tree, const std::string& path, UndoStack& undo) {
-  if (tree.v1 != nullptr && contains(tree.v1->controllers, "cpuset")) return std::nullopt;
   const std::string at = tree.shown(path);
   if (::mkdir(at.c_str(), 0755) != 0) return std::nullopt;
   auto fd = open_path(at, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   bool ready = static_cast<bool>(fd);
+  if (ready && tree.has_cpuset())
+    for (const char* file : {"cpuset.cpus", "cpuset.mems"}) ready = ready && !trimmed(read_file_at(fd->get(), file).value_or(std::string())).empty();
   if (ready && tree.v1 == nullptr && !tree.controllers.empty()) {
     auto available = read_file_at(fd->get(), "cgroup.controllers");
     auto has = available ? words(*available) : Controllers();

@@ -25,6 +25,10 @@ struct Pressure {  // PSI; `known` false where the host has none
   double some_avg10 = 0, full_avg10 = 0;  // percent
   std::uint64_t some_total_usec = 0, full_total_usec = 0;
 };
+// What is looked at all the time.
+struct Usage {
+  std::uint64_t cpu_usec = 0, memory_bytes = 0;
+};
 struct Stats {
   CpuStats cpu;
   MemoryStats memory;

@@ -44,7 +44,7 @@ struct ContainerFacts {
   bool doomed = false;                 // its destruction was interrupted: only destroy is possible
   unsigned restarts = 0;               // by policy or reboot, since the last start that was asked for
   std::optional<SystemTime> restart_at;
-  std::optional<Sample> sample;
+  std::optional<cgroups::Usage> usage;  // of the last round
 };
 
 class Container {

@@ -12,7 +12,7 @@ void Sampler::schedule() {
   services_.loop->loop().after(services_.config.stats_interval, [this] {
     // A round that takes longer than the interval must not pile up.
     if (!busy_.exchange(true))
-      if (!services_.workers->post([this] { sample_all(); })) busy_ = false;
+      if (!services_.workers->post([this] { look_at_all(); })) busy_ = false;
     schedule();
   });
 }
@@ -25,12 +25,12 @@ void Sampler::refresh_traffic() {
   if (!added) log::debug("traffic: {}", added.error().to_string());
 }
 
-void Sampler::sample_all() {
+void Sampler::look_at_all() {
   refresh_traffic();
   for (const auto& container : services_.registry.list()) {
     if (services_.shutdown.stop_requested()) break;
     if (!is_running(container->state())) continue;
-    if (auto taken = sample(container); !taken) log::debug("vps {}: {}", container->id, taken.error().to_string());
+    if (auto seen = look(container); !seen) log::debug("vps {}: {}", container->id, seen.error().to_string());
   }
   busy_ = false;
 }
@@ -41,9 +41,14 @@ Result<Sample> Sampler::sample(const ContainerPtr& container) {
   auto group = VPS_TRY(cgroups::Group::open(services_.host, container->paths.cgroup_payload));
   Sample taken{.time = std::chrono::system_clock::now(), .stats = VPS_TRY(group.stats()), .network = {}};
   if (auto totals = services_.traffic->totals(container->id)) taken.network = *totals;
-  std::scoped_lock lock(container->mutex);
-  container->facts.sample = taken;
   return taken;
+}
+
+Result<cgroups::Usage> Sampler::look(const ContainerPtr& container) {
+  auto usage = VPS_TRY(cgroups::Group::usage(services_.host, container->paths.cgroup_payload));
+  std::scoped_lock lock(container->mutex);
+  container->facts.usage = usage;
+  return usage;
 }
 
 }  // namespace vps::daemon

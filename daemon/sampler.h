@@ -1,4 +1,4 @@
-// Live figures of VPSes: read on demand, and once per interval for all running ones so that lists need not touch a
+// Live figures of VPSes: read on demand, and what lists show once per interval for all running ones, so that they need not touch a
 // thousand cgroups. Thread-safe.
 #pragma once
 
@@ -20,13 +20,14 @@ class Sampler {
   void start();
   // The traffic counters of all VPSes, now.
   void refresh_traffic();
-  // Reads now and remembers; kWrongState when it does not run.
+  // All figures, now; kWrongState when it does not run.
   Result<Sample> sample(const ContainerPtr& container);
+  // Those of lists, now, and remembered.
+  Result<cgroups::Usage> look(const ContainerPtr& container);
 
  private:
   void schedule();
-  void sample_all();
-  void sample_traffic();
+  void look_at_all();
 
   Services& services_;
   std::atomic<bool> busy_ = false;

@@ -92,8 +92,8 @@ Result<Reply> list_containers(const Call& call) {
     auto facts = container->snapshot();
     if (!all && (facts.state == State::kStopped || facts.state == State::kFailed)) continue;
     // One that has been started since the last round of samples.
-    if (is_running(facts.state) && !facts.sample)
-      if (auto sample = call.context.sampler.sample(container)) facts.sample = *sample;
+    if (is_running(facts.state) && !facts.usage)
+      if (auto usage = call.context.sampler.look(container)) facts.usage = *usage;
     list.push_back(describe_summary(*container, facts, leases ? (*leases)[container->id] : std::vector<Lease>{}));
   }
   return Reply{.body = dump(list)};

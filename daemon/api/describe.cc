@@ -64,8 +64,8 @@ json describe_summary(const Container& container, const ContainerFacts& facts, c
           {"onboot", definition.onboot},
           {"bootOrder", definition.boot_order},
           {"labels", definition.labels},
-          {"memory", is_running(facts.state) && facts.sample ? json(facts.sample->stats.memory.current) : json()},
-          {"cpuUsage", is_running(facts.state) && facts.sample ? json(facts.sample->stats.cpu.usage_usec) : json()},
+          {"memory", is_running(facts.state) && facts.usage ? json(facts.usage->memory_bytes) : json()},
+          {"cpuUsage", is_running(facts.state) && facts.usage ? json(facts.usage->cpu_usec) : json()},
           {"init", text_or_null(facts.init_kind)},
           {"restartRequired", !restart_required(facts).empty()}};
 }
