@@ -1,0 +1,126 @@
+// Routed networks and addresses that somebody else on the uplink answers for.
+#include <gmock/gmock.h>
+
+#include "base/files.h"
+#include "tests/system/network_fixture.h"
+
+namespace vps::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+class RoutedTest : public NetworkTest {
+ protected:
+  void SetUp() override {
+    NetworkTest::SetUp();
+    if (IsSkipped()) return;
+    ctl({"network", "create", "public", "--mode", "routed", "--subnet", "198.51.100.64/28", "--subnet", "2001:db8:1:0:64::/80", "--uplink", "up0"});
+  }
+  void create(const std::string& id, const std::string& keys) {
+    ctl({"create", id, "-t", "busybox", "--set", on_public(keys)});
+  }
+  static std::string on_public(const std::string& keys) {
+    return fmt::format("network.interfaces=[{{name: venet0, network: public, {}}}]", keys);
+  }
+  void internet(const Argv& argv) const {
+    auto done = scene_->internet(argv);
+    ASSERT_EQ(done.code, 0) << done.describe();
+  }
+  // From the other side of the uplink.
+  int ping_from_outside(const std::string& target, bool patient = true) const {
+    const char* program = target.find(':') == std::string::npos ? "ping" : "ping6";
+    return scene_->internet({"busybox", program, "-c", patient ? "5" : "1", "-A", "-W", patient ? "5" : "1", target}).code;
+  }
+  // What the host has for addresses that begin like this: routes and proxy entries.
+  static std::string host_has(const std::string& beginning) {
+    std::string found;
+    for (const Argv& look : {Argv{"ip", "route", "show", "table", "all"}, {"ip", "-6", "route", "show", "table", "all"},
+                             {"ip", "neighbour", "show", "proxy"}, {"ip", "-6", "neighbour", "show", "proxy"}}) {
+      const auto text = NetworkScene::host(look).value_or("?");
+      for (std::size_t at = 0; at < text.size();) {
+        const auto end = std::min(text.find('\n', at), text.size());
+        if (auto line = text.substr(at, end - at); line.starts_with(beginning)) found += line + "\n";
+        at = end + 1;
+      }
+    }
+    return found;
+  }
+  // A station of the wire that has these addresses already.
+  void somebody_has(const std::string& v4, const std::string& v6) const {
+    internet({"ip", "address", "add", v4 + "/24", "dev", "up1"});
+    internet({"ip", "address", "add", v6 + "/64", "dev", "up1", "nodad"});
+  }
+  void nobody_has(const std::string& v4, const std::string& v6) const {
+    internet({"ip", "address", "delete", v4 + "/24", "dev", "up1"});
+    internet({"ip", "address", "delete", v6 + "/64", "dev", "up1"});
+  }
+};
+
+TEST_F(RoutedTest, AnAddressThatAnswersIsWarnedOf) {
+  somebody_has("198.51.100.70", "2001:db8:1:0:64::70");
+  auto made = ctl({"create", "101", "-t", "busybox", "--start", "--set", on_public("addresses: [198.51.100.70, '2001:db8:1:0:64::70']")});
+  EXPECT_THAT(made.err, HasSubstr("198.51.100.70 is in use already"));
+  EXPECT_THAT(made.err, HasSubstr("2001:db8:1:0:64::70 is in use already"));
+  EXPECT_EQ(state_of("101"), "running");
+  EXPECT_THAT(host_has("198.51.100.70"), HasSubstr("v101.0"));
+  // Asked once: it is its own from then on, whoever answers.
+  EXPECT_THAT(ctl({"restart", "101"}).err, Not(HasSubstr("in use already")));
+  nobody_has("198.51.100.70", "2001:db8:1:0:64::70");
+  ping("101", "203.0.113.1");
+  // By `set` as well, and not where it is off.
+  somebody_has("198.51.100.71", "2001:db8:1:0:64::71");
+  EXPECT_THAT(ctl({"set", "101", on_public("addresses: [198.51.100.71]")}).err, HasSubstr("198.51.100.71 is in use already"));
+  ctl({"network", "set", "public", "probe=off"});
+  EXPECT_THAT(ctl({"set", "101", on_public("addresses: ['2001:db8:1:0:64::71']")}).err, Not(HasSubstr("in use already")));
+}
+
+TEST_F(RoutedTest, AnAddressThatAnswersIsRefused) {
+  ctl({"network", "set", "public", "probe=refuse"});
+  create("100", "addresses: [auto]");
+  somebody_has("198.51.100.70", "2001:db8:1:0:64::70");
+  auto held = [&](const std::string& id) {
+    std::string text;
+    for (const auto& lease : json({"network", "show", "public"}).items("/addresses"))
+      if (lease.string("/vps") == id) text += lease.string("/address") + " ";
+    return text;
+  };
+  const auto links = link_names();
+  ASSERT_TRUE(links);
+  for (const char* address : {"198.51.100.70", "2001:db8:1:0:64::70"}) {
+    SCOPED_TRACE(address);
+    auto refused = ctl({"create", "101", "-t", "busybox", "--start", "--set", on_public(fmt::format("addresses: ['{}']", address))}, 4);
+    EXPECT_THAT(refused.err, HasSubstr(fmt::format("{} is in use already", address)));
+    ctl({"show", "101"}, 3);
+    EXPECT_EQ(held("101"), "");
+    EXPECT_EQ(host_has(address), "");
+    EXPECT_EQ(link_names().value_or(std::vector<std::string>{}), *links);
+    // What it has stays its own.
+    const auto before = held("100");
+    EXPECT_THAT(ctl({"set", "100", on_public(fmt::format("addresses: [auto, '{}']", address))}, 4).err, HasSubstr("in use already"));
+    EXPECT_EQ(held("100"), before);
+  }
+  // At a start: vpsd died while the addresses were changed, and the definition's own are asked for again.
+  create("102", "addresses: [198.51.100.72]");
+  ASSERT_TRUE(vpsd_->stop());
+  restart_vpsd({{"VPS_FAILPOINTS", "daemon.change.addresses=kill"}});
+  (void)vpsd_->ctl({"set", "102", on_public("addresses: [198.51.100.73]")});
+  ASSERT_TRUE(vpsd_->wait_exit());
+  restart_vpsd();
+  const auto before = held("102");
+  EXPECT_EQ(before, "198.51.100.73/32 ");
+  somebody_has("198.51.100.72", "2001:db8:1:0:64::72");
+  EXPECT_THAT(ctl({"start", "102"}, 4).err, HasSubstr("198.51.100.72 is in use already"));
+  EXPECT_EQ(state_of("102"), "failed");
+  EXPECT_EQ(held("102"), before);
+  EXPECT_EQ(host_has("198.51.100.7"), "");
+  EXPECT_EQ(link_names().value_or(std::vector<std::string>{}), *links);
+  // As soon as the other one is gone it starts.
+  nobody_has("198.51.100.72", "2001:db8:1:0:64::72");
+  ctl({"start", "--wait", "102"});
+  EXPECT_EQ(held("102"), "198.51.100.72/32 ");
+  EXPECT_EQ(ping_from_outside("198.51.100.72"), 0);
+}
+
+}  // namespace
+}  // namespace vps::test
