@@ -94,6 +94,11 @@ std::optional<Link> parse_link(const MessageView& message) {
   link.kind = info.text(IFLA_INFO_KIND);
   link.isolated = info.text(IFLA_INFO_SLAVE_KIND) == "bridge" &&
                   info.nested(IFLA_INFO_SLAVE_DATA).u8(IFLA_BRPORT_ISOLATED).value_or(0) != 0;
+  if (link.kind == "bridge") {
+    Attributes data = info.nested(IFLA_INFO_DATA);
+    link.filters_v4 = data.u8(IFLA_BR_NF_CALL_IPTABLES).value_or(0) != 0;
+    link.filters_v6 = data.u8(IFLA_BR_NF_CALL_IP6TABLES).value_or(0) != 0;
+  }
   if (link.name.empty()) return std::nullopt;
   return link;
 }

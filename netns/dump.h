@@ -23,6 +23,7 @@ struct Link {
   int parent = 0;                         // IFLA_LINK: of a macvlan its device, of a veth its other end (in its namespace)
   bool elsewhere = false;                 // `parent` is an index of another namespace
   bool isolated = false;                  // bridge port flag
+  bool filters_v4 = false, filters_v6 = false;  // of a bridge: what it passes on meets the host's IPv4, IPv6 hooks (with br_netfilter)
   std::uint8_t operstate = 0;             // IF_OPER_*
   [[nodiscard]] bool up() const;
   bool operator==(const Link&) const = default;

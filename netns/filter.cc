@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/files.h"
+#include "netns/dump.h"
 #include "netns/filter_kernel.h"
 
 namespace vps::netns {
@@ -264,16 +265,13 @@ Result<std::vector<RuleCounter>> Filter::firewall_counters(std::string_view id) 
   return result;
 }
 
-bool Filter::bridge_is_filtered(const std::string& sys_root, const std::string& proc_root, const std::string& bridge) {
-  auto on = [](const std::string& path) {
-    auto text = read_file(path);
-    return text && text->starts_with("1");
-  };
-  for (std::string family : {"ip", "ip6"})
-    if (!on(proc_root + "/sys/net/bridge/bridge-nf-call-" + family + "tables") &&
-        !on(sys_root + "/class/net/" + bridge + "/bridge/nf_call_" + family + "tables"))
-      return false;
-  return true;
+bool Filter::bridge_is_filtered(const std::string& proc_root, const std::string& bridge) {
+  auto ipv4 = read_file(proc_root + "/sys/net/bridge/bridge-nf-call-iptables"), ipv6 = read_file(proc_root + "/sys/net/bridge/bridge-nf-call-ip6tables");
+  if (!ipv4 || !ipv6) return false;  // br_netfilter is not loaded, whatever the bridge says
+  auto socket = Socket::open();
+  auto link = socket ? find_link(*socket, bridge) : Result<std::optional<Link>>(std::nullopt);
+  if (!link || !*link) return true;  // it will be made with both
+  return ((*link)->filters_v4 || ipv4->starts_with("1")) && ((*link)->filters_v6 || ipv6->starts_with("1"));
 }
 
 }  // namespace vps::netns

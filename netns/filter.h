@@ -121,10 +121,10 @@ class Filter {
   // `uplink` empty: any). For `doctor`. Rules in nftables, those of iptables-nft
   // included, and of legacy iptables, where `rule` is the place in the chain.
   static Result<std::vector<ForeignBlock>> foreign_blocks(std::string_view link, std::string_view uplink);
-  // Whether packets between two ports of this bridge meet the connection caps and the firewall: bridge netfilter is on for it
-  // (br_netfilter loaded, and net.bridge.bridge-nf-call-{ip,ip6}tables or the bridge's nf_call_{ip,ip6}tables is 1). Without it
-  // these packets are guarded and counted, but stateful rules do not see them. `sys_root`, `proc_root`: "/sys", "/proc".
-  static bool bridge_is_filtered(const std::string& sys_root, const std::string& proc_root, const std::string& bridge);
+  // Whether packets between two ports of this bridge meet the connection caps and the firewall: br_netfilter is loaded, and on for the
+  // bridge (as ensure_network has it) or for all of them (net.bridge.bridge-nf-call-{ip,ip6}tables). Without it these packets are
+  // guarded and counted, but stateful rules do not see them. `proc_root`: "/proc".
+  static bool bridge_is_filtered(const std::string& proc_root, const std::string& bridge);
 
   [[nodiscard]] const std::string& table() const { return table_; }
 

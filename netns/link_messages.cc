@@ -86,7 +86,7 @@ Message create_bridge(const net::NetworkPlan& plan, const MacAddress& mac) {
 }
 
 Message tune_bridge(int link, std::string_view name) {
-  auto message = change_link(link, fmt::format("set what the bridge {} does with multicast", name));
+  auto message = change_link(link, fmt::format("set how the bridge {} works", name));
   message.nest(IFLA_LINKINFO, [](Message& info) {
     info.text(IFLA_INFO_KIND, "bridge").nest(IFLA_INFO_DATA, [](Message& data) {
       // Reports and solicitations of a guest that comes up reach only who has asked for their group. A bridge relies on what it
@@ -95,6 +95,9 @@ Message tune_bridge(int link, std::string_view name) {
       // Frames to 01:80:c2:... go past the filter: nobody takes another's MAC by one.
       br_boolopt_multi options{1u << BR_BOOLOPT_NO_LL_LEARN, 1u << BR_BOOLOPT_NO_LL_LEARN};
       data.put(IFLA_BR_MULTI_BOOLOPT, &options, sizeof options);
+      // Firewalls hold between its ports as well, once br_netfilter is loaded. For this bridge alone: the host-wide switches would do it
+      // to everybody's. A kernel that is built without takes no notice.
+      data.u8(IFLA_BR_NF_CALL_IPTABLES, 1).u8(IFLA_BR_NF_CALL_IP6TABLES, 1);
     });
   });
   return message;

@@ -16,7 +16,7 @@ struct NetworkReport {
   std::vector<std::string> changed;  // what was set, for people and the log: "net.ipv4.ip_forward = 1"
 };
 
-// kBridge: the bridge with its own MAC, MTU, gateway addresses; addresses of earlier plans go. kRouted: what uplinks need to
+// kBridge: the bridge with its own MAC, MTU, gateway addresses, and seen by firewalls; addresses of earlier plans go. kRouted: what uplinks need to
 // answer for VPSes. kMacvlan, kHostDevice: checks the parent. Forwarding is turned on for the families of the subnets.
 // After an error a bridge that was made is gone again; remove_network takes the rest back where the network was new.
 // kExists: a link of the bridge's name is somebody else's (never touched). kNotFound: an uplink is not there.

@@ -13,7 +13,7 @@ rm -rf build/package/packages build/package/_CPack_Packages
 deb=$(ls build/package/packages/*.deb)
 contents=$(dpkg-deb --contents "$deb")
 for path in usr/sbin/vpsd usr/bin/vpsctl usr/libexec/vps/vps-supervise etc/vps/vpsd.yaml \
-  usr/lib/systemd/system/vpsd.service usr/lib/systemd/system/vps-guests.service; do
+  usr/lib/systemd/system/vpsd.service usr/lib/systemd/system/vps-guests.service usr/lib/modules-load.d/vpsd.conf usr/lib/sysctl.d/10-vpsd.conf; do
   if ! grep -qE "^-.* root/root .*\./$path\$" <<<"$contents"; then
     echo "package.sh: $deb does not hold /$path" >&2
     exit 1

@@ -40,6 +40,10 @@ running_vpsd() {
 step "vpsd"
 if [ -d /run/systemd/system ]; then
   systemctl daemon-reload
+  # Firewalls between VPSes of one bridge: what a boot does. Where somebody has loaded it already, its switches are theirs.
+  if [ ! -e /proc/sys/net/bridge ] && modprobe -q br_netfilter; then
+    /lib/systemd/systemd-sysctl --prefix=/net/bridge || true
+  fi
   systemctl enable --quiet vpsd.service vps-guests.service
   # Type=notify: returns when vpsd listens. A restart leaves running VPSes alone.
   systemctl restart vpsd.service || die "vpsd did not start; see: journalctl -u vpsd"

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <optional>
 #include <set>
@@ -83,7 +85,8 @@ void examine_networks(const Services& services, const std::string& proc, std::ve
       continue;
     }
     if (unfiltered.contains(name))
-      bad(check, fmt::format("firewalls are not enforced between its VPSes: {}", Networks::kUnfiltered), "modprobe br_netfilter; sysctl -w net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1; or an isolated network");
+      bad(check, fmt::format("firewalls are not enforced between its VPSes: {}", Networks::kUnfiltered),
+          ::access((proc + "/sys/net/bridge").c_str(), F_OK) != 0 ? "modprobe br_netfilter" : "restart vpsd, which turns it on again");
     for (const auto& block : *blocks) bad(check, block.text, fmt::format("let packets of {} pass there", link));
   }
   if (findings.size() == before) findings.push_back({"networks", FindingStatus::kOk, fmt::format("{} networks, nothing in their way", networks.size()), ""});

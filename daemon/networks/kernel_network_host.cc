@@ -44,7 +44,7 @@ class KernelNetworkHost final : public NetworkHost {
   Result<std::vector<netns::ForeignBlock>> foreign_blocks(const std::string& link, const std::string& uplink) override {
     return netns::Filter::foreign_blocks(link, uplink);
   }
-  [[nodiscard]] bool bridge_is_filtered(const std::string& bridge) const override { return netns::Filter::bridge_is_filtered("/sys", "/proc", bridge); }
+  [[nodiscard]] bool bridge_is_filtered(const std::string& bridge) const override { return netns::Filter::bridge_is_filtered("/proc", bridge); }
 
   Result<> release_ports(const net::VpsPlan& plan) override { return netns::release_ports(host_, plan); }
   Result<> detach_ports(const net::VpsPlan& plan) override { return netns::detach_ports(host_, plan); }

@@ -63,7 +63,7 @@ class Networks {
   Result<std::vector<std::string>> warnings(const Definition& definition);
   // Networks of `definition` whose VPSes reach each other without their firewalls: see Filter::bridge_is_filtered().
   std::vector<std::string> unfiltered_bridges(const Definition& definition) const;
-  static constexpr std::string_view kUnfiltered = "the kernel shows packets within a bridge to no firewall (br_netfilter is not there or off)";
+  static constexpr std::string_view kUnfiltered = "the kernel shows packets within a bridge to no firewall (br_netfilter is not loaded, or off for it)";
   // Of a running VPS: what `definition` says, with the addresses that it runs with. nullopt: it has no ports.
   Result<std::optional<net::VpsPlan>> plan_live(const Definition& definition, const std::string& uuid);
   // What stands in the host, before the links are made. Undone by detach().

@@ -47,6 +47,20 @@ TEST(Dumps, LinksWithMasterParentAndFlags) {
                          .flags = IFF_UP, .mtu = 1500, .master = 4, .parent = 2, .elsewhere = true, .isolated = true, .operstate = 0}));
 }
 
+TEST(Dumps, BridgesSayWhoseHooksTheyCall) {
+  auto bridge = [](const char* kind, std::uint8_t v4, std::uint8_t v6) {
+    Message message(RTM_NEWLINK, 0, "");
+    message.header(ifinfomsg{}).text(IFLA_IFNAME, "vbr-a").nest(IFLA_LINKINFO, [&](Message& info) {
+      info.text(IFLA_INFO_KIND, kind).nest(IFLA_INFO_DATA, [&](Message& data) { data.u8(IFLA_BR_NF_CALL_IPTABLES, v4).u8(IFLA_BR_NF_CALL_IP6TABLES, v6); });
+    });
+    auto link = parsed(message, parse_link);
+    return link ? std::pair(link->filters_v4, link->filters_v6) : std::pair(!v4, !v6);
+  };
+  EXPECT_EQ(bridge("bridge", 1, 0), std::pair(true, false));
+  EXPECT_EQ(bridge("bridge", 0, 1), std::pair(false, true));
+  EXPECT_EQ(bridge("veth", 1, 1), std::pair(false, false)) << "the same numbers are something else there";
+}
+
 TEST(Dumps, BridgesAnswerForTheirPortsOnceMore) {
   Message message(RTM_NEWLINK, 0, "");
   ifinfomsg head{};
