@@ -40,6 +40,16 @@ Result<> check(const net::PortPlan& port) {
   return {};
 }
 
+// The port's own addresses are neighbours of the host. Those of an extra prefix may be anywhere behind it (on another interface of the
+// guest, in its containers), where nobody answers for them: they lead to the port's own address.
+std::optional<IpAddress> gateway_to(const net::PortPlan& port, const Prefix& routed) {
+  for (const auto& own : port.addresses)
+    if (host_prefix(own.address) == routed) return {};
+  for (const auto& own : port.addresses)
+    if (own.family() == routed.family()) return own.address;
+  return {};
+}
+
 class Attacher {
  public:
   Attacher(const Host& host, const net::VpsPlan& plan, int netns_fd, Socket outside, Socket inside)
@@ -125,7 +135,7 @@ class Attacher {
     for (const auto& route : port.routes)
       if (route.via && is_link_local(*route.via)) messages.push_back(add_address(link, port.host_link, {*route.via, 64}));
     std::size_t first_route = messages.size();
-    for (const auto& prefix : port.routed) messages.push_back(add_host_route(link, port.host_link, prefix.network()));
+    for (const auto& prefix : port.routed) messages.push_back(add_host_route(link, port.host_link, prefix.network(), gateway_to(port, prefix)));
     std::size_t failed = 0;
     if (auto done = outside_.run(messages, &failed); !done) {
       if (failed >= first_route && done.error().err() == EEXIST)

@@ -219,16 +219,18 @@ Message remove_address(int link, std::string_view name, const Prefix& prefix) {
   return address_message(RTM_DELADDR, 0, fmt::format("remove the address {} from {}", format_prefix(prefix), name), link, prefix);
 }
 
-Message add_host_route(int link, std::string_view name, const Prefix& destination) {
+Message add_host_route(int link, std::string_view name, const Prefix& destination, const std::optional<IpAddress>& via) {
   Message message(RTM_NEWROUTE, kNew, fmt::format("route {} to {}", format_prefix(destination), name));
   rtmsg head{};
   head.rtm_family = number_of(destination.family());
   head.rtm_dst_len = destination.length;
   head.rtm_table = RT_TABLE_MAIN;
   head.rtm_protocol = kOurProtocol;
-  head.rtm_scope = destination.family() == Family::kV4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+  head.rtm_scope = destination.family() == Family::kV4 && !via ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
   head.rtm_type = RTN_UNICAST;
+  head.rtm_flags = via ? RTNH_F_ONLINK : 0;
   message.header(head).address(RTA_DST, destination.first()).u32(RTA_OIF, static_cast<std::uint32_t>(link));
+  if (via) message.address(RTA_GATEWAY, *via);
   return message;
 }
 

@@ -34,7 +34,8 @@ Message delete_link(int link, std::string_view name);
 Message add_address(int link, std::string_view name, const Prefix& prefix);  // IPv6: without duplicate address detection
 Message remove_address(int link, std::string_view name, const Prefix& prefix);
 // A route of ours on the host; fails when the destination is routed already.
-Message add_host_route(int link, std::string_view name, const Prefix& destination);
+// `via` nullopt: every address of it is a neighbour on the link.
+Message add_host_route(int link, std::string_view name, const Prefix& destination, const std::optional<IpAddress>& via = {});
 Message add_route(int link, std::string_view name, const net::Route& route);
 Message add_proxy(int link, std::string_view name, const IpAddress& address);
 Message remove_proxy(int link, std::string_view name, const IpAddress& address);

@@ -29,6 +29,32 @@ Result<> Networks::probe(const std::vector<Lease>& fresh, const std::map<std::st
   return {};
 }
 
+Result<> Networks::check_routed(const Definition& definition, const std::vector<Lease>& mine, const std::map<std::string, Network>& networks) {
+  std::vector<Prefix> extra, wanted;
+  for (const auto& interface : definition.network.interfaces) extra.insert(extra.end(), interface.routed.begin(), interface.routed.end());
+  wanted = extra;
+  for (const auto& lease : mine)
+    if (networks.at(lease.network).mode == net::Mode::kRouted) wanted.push_back(host_prefix(lease.address.address));
+  if (wanted.empty()) return {};
+  auto clash = [&](const Prefix& one, const Prefix& other, const std::string& vps) {
+    return fail(Code::kExists, "{} leads to vps {} already ({})", format_prefix(one), vps, format_prefix(other));
+  };
+  {
+    std::scoped_lock lock(mutex_);
+    for (const auto& [vps, plan] : running_)
+      for (const auto& port : plan.ports)
+        for (const auto& other : port.routed)
+          for (const auto& one : wanted)
+            if (vps != definition.id && one.overlaps(other)) return clash(one, other, vps);
+  }
+  if (extra.empty()) return {};
+  for (const auto& [vps, leases] : VPS_TRY(leases_.by_vps()))
+    for (const auto& lease : leases)
+      for (const auto& one : extra)
+        if (vps != definition.id && one.contains(lease.address.address)) return clash(one, host_prefix(lease.address.address), vps);
+  return {};
+}
+
 Result<> Networks::release(const std::string& vps) {
   VPS_TRY(enter_claims());
   return leases_.release(vps);
@@ -47,8 +73,9 @@ Result<std::vector<Lease>> Networks::reserve(const Definition& definition, std::
   for (const auto& lease : leases)
     if (std::ranges::none_of(before, [&](const Lease& old) { return old.network == lease.network && old.address == lease.address; }))
       fresh.push_back(lease);
-  if (fresh.empty()) return leases;
-  if (auto free = probe(fresh, networks, warnings); !free) {
+  auto free = check_routed(definition, leases, networks);
+  if (free && !fresh.empty()) free = probe(fresh, networks, warnings);
+  if (!free) {
     if (auto undone = leases_.take_back(before, definition.id); !undone) log::error("vps {}: {}", definition.id, undone.error().to_string());
     return std::unexpected(std::move(free).error());
   }

@@ -371,6 +371,7 @@ Result<> Networks::attach(const net::VpsPlan& plan) {
   {
     std::scoped_lock lock(mutex_);
     running_[plan.id] = plan;
+    refused_.erase(plan.id);
     filtered = filtered_;
   }
   auto added = filtered ? host_->add(plan) : Result<>(fail(Code::kNotFound, "not there yet"));
@@ -385,6 +386,7 @@ Result<> Networks::attach(const net::VpsPlan& plan) {
   if (!added) {
     std::scoped_lock lock(mutex_);
     running_.erase(plan.id);
+    refused_.insert(plan.id);
     return std::unexpected(std::move(added).error().wrap("filter"));
   }
   return {};
@@ -395,10 +397,20 @@ Result<> Networks::detach(const std::string& vps, const std::optional<net::VpsPl
   bool filtered = false;
   {
     std::scoped_lock lock(mutex_);
+    // Nothing of it is there, and what it asked for may be another's.
+    if (refused_.erase(vps) != 0) return {};
     if (auto found = running_.find(vps); found != running_.end()) plan = found->second;
     if (!plan) plan = recorded;
     running_.erase(vps);
     filtered = filtered_;
+    // An entry that another one has as well is not to be taken away.
+    if (plan)
+      for (auto& port : plan->ports)
+        std::erase_if(port.routed, [&](const Prefix& prefix) {
+          return std::ranges::any_of(running_, [&](const auto& other) {
+            return std::ranges::any_of(other.second.ports, [&](const auto& theirs) { return std::ranges::find(theirs.routed, prefix) != theirs.routed.end(); });
+          });
+        });
   }
   if (!plan || plan->ports.empty()) return {};
   VPS_TRY(host_->release_ports(*plan));

@@ -94,6 +94,8 @@ class Networks {
   Result<std::map<std::string, Network>> named_by(const Definition& definition);
   Result<Network> make_default();
   Result<> probe(const std::vector<Lease>& fresh, const std::map<std::string, Network>& networks, std::vector<std::string>* warnings);
+  // kExists: what this VPS has, or what its definition routes to it, leads to another one already.
+  Result<> check_routed(const Definition& definition, const std::vector<Lease>& mine, const std::map<std::string, Network>& networks);
   Result<> check_overlaps(const Network& network, const netns::HostView& view) const;
   Result<> check_uplinks(const Network& network, const netns::HostView& view) const;
   Result<> choose_subnets(Network& network, const netns::HostView& view) const;
@@ -120,6 +122,7 @@ class Networks {
   std::mutex change_;  // one change of the objects at a time
   mutable std::mutex mutex_;
   std::map<std::string, net::VpsPlan> running_;
+  std::set<std::string> refused_;  // whose attach() has failed: nothing of theirs is to be taken away
   std::set<std::string> ensured_;  // networks that the kernel is known to hold
   std::vector<net::TrafficClass> classes_;
   std::optional<std::vector<LeaseBook::Claim>> claims_;  // not entered yet: the book cannot be written

@@ -1,4 +1,4 @@
-// Routed networks and addresses that somebody else on the uplink answers for.
+// Routed networks from the uplink's side: prefixes that lead to a VPS, and addresses that somebody else answers for.
 #include <gmock/gmock.h>
 
 #include "base/files.h"
@@ -32,6 +32,15 @@ class RoutedTest : public NetworkTest {
     const char* program = target.find(':') == std::string::npos ? "ping" : "ping6";
     return scene_->internet({"busybox", program, "-c", patient ? "5" : "1", "-A", "-W", patient ? "5" : "1", target}).code;
   }
+  int ping_with_source(const std::string& id, const std::string& source, const std::string& target) {
+    const char* program = target.find(':') == std::string::npos ? "ping" : "ping6";
+    return vpsd_->ctl({"exec", id, "--", program, "-c", "2", "-A", "-W", "1", "-I", source, target}).code;
+  }
+  std::int64_t dropped(const std::string& id, const std::string& kind) {
+    for (const auto& drop : json({"show", id}).items("/usage/dropped"))
+      if (drop.string("/kind") == kind) return drop.number("/packets");
+    return 0;
+  }
   // What the host has for addresses that begin like this: routes and proxy entries.
   static std::string host_has(const std::string& beginning) {
     std::string found;
@@ -56,6 +65,64 @@ class RoutedTest : public NetworkTest {
     internet({"ip", "address", "delete", v6 + "/64", "dev", "up1"});
   }
 };
+
+TEST_F(RoutedTest, ExtraPrefixesLeadToTheVps) {
+  // The router upstream sends them to this host.
+  internet({"ip", "route", "add", "192.0.2.64/28", "via", "198.51.100.2"});
+  internet({"ip", "-6", "route", "add", "2001:db8:76::/47", "via", "2001:db8:1::2"});
+  create("101", "addresses: [auto], routed: [192.0.2.64/29, '2001:db8:77::/64']");
+  EXPECT_EQ(host_has("192.0.2."), "");
+  ctl({"start", "--wait", "101"});
+  EXPECT_THAT(host_has("192.0.2.64/29"), HasSubstr("dev v101.0"));
+  EXPECT_THAT(host_has("2001:db8:77::/64"), HasSubstr("dev v101.0"));
+  // The tenant takes addresses of them as he likes, and one of each that is not his.
+  for (const char* address : {"192.0.2.66/32", "2001:db8:77::66/128", "192.0.2.73/32", "2001:db8:76::66/128"})
+    ctl({"exec", "101", "--", "ip", "address", "add", address, "dev", "lo"});
+  for (const char* address : {"192.0.2.66", "2001:db8:77::66"}) {
+    EXPECT_EQ(ping_from_outside(address), 0) << address;
+    EXPECT_EQ(ping_with_source("101", address, std::string_view(address).find(':') == std::string_view::npos ? "203.0.113.1" : "2001:db8:2::1"), 0) << address;
+  }
+  EXPECT_EQ(dropped("101", "ipv4") + dropped("101", "ipv6"), 0);
+  EXPECT_NE(ping_from_outside("192.0.2.73", false), 0);
+  EXPECT_NE(ping_with_source("101", "192.0.2.73", "203.0.113.1"), 0);
+  EXPECT_NE(ping_with_source("101", "2001:db8:76::66", "2001:db8:2::1"), 0);
+  EXPECT_GE(dropped("101", "ipv4"), 2);
+  EXPECT_GE(dropped("101", "ipv6"), 2);
+  // Its own addresses go on beside them; a new vpsd and a restart change nothing.
+  for (const auto& mine : addresses("101")) EXPECT_EQ(ping_from_outside(mine), 0) << mine;
+  ASSERT_TRUE(vpsd_->kill());
+  restart_vpsd();
+  EXPECT_EQ(ping_from_outside("192.0.2.66"), 0);
+  ctl({"restart", "101"});
+  ctl({"exec", "101", "--", "ip", "address", "add", "192.0.2.66/32", "dev", "lo"});
+  EXPECT_EQ(ping_from_outside("192.0.2.66"), 0);
+
+  ctl({"stop", "--force", "101"});
+  auto gone = [&] { return host_has("192.0.2.") + host_has("2001:db8:77:") + host_has("198.51.100.6") + host_has("2001:db8:1:0:64:"); };
+  EXPECT_TRUE(eventually([&] { return gone().empty(); })) << gone();
+  EXPECT_NE(ping_from_outside("192.0.2.66", false), 0);
+  // No more than what the definition names.
+  ctl({"set", "101", on_public("addresses: [auto], routed: ['2001:db8:77::/64']")});
+  ctl({"start", "--wait", "101"});
+  EXPECT_EQ(host_has("192.0.2."), "");
+  EXPECT_THAT(host_has("2001:db8:77::/64"), HasSubstr("dev v101.0"));
+}
+
+// A prefix can lead to one VPS only.
+TEST_F(RoutedTest, APrefixOfAnotherIsRefused) {
+  create("101", "addresses: [auto], routed: [192.0.2.64/29]");
+  ctl({"start", "--wait", "101"});
+  const auto one = addresses("101").at(0);
+  for (const std::string prefix : {"192.0.2.64/29", "192.0.2.66/32", one.c_str()}) {
+    SCOPED_TRACE(prefix);
+    auto refused = vpsd_->ctl({"create", "102", "-t", "busybox", "--start", "--set", on_public(fmt::format("addresses: [auto], routed: [{}]", prefix))});
+    EXPECT_EQ(refused.code, 4) << refused.describe();
+    EXPECT_THAT(refused.err, HasSubstr("vps 101"));
+    EXPECT_THAT(host_has("192.0.2."), Not(HasSubstr("v102")));
+    (void)vpsd_->ctl({"destroy", "--force", "102"});
+  }
+  EXPECT_EQ(ping_from_outside(one), 0);
+}
 
 TEST_F(RoutedTest, AnAddressThatAnswersIsWarnedOf) {
   somebody_has("198.51.100.70", "2001:db8:1:0:64::70");

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/files.h"
+#include "namespaces/seccomp_compact.h"
 #include "specs/oci/json.h"
 #include "tests/support/temp_dir.h"
 
@@ -39,7 +40,8 @@ class ExecSpecTest : public testing::Test {
   }
   std::vector<std::uint64_t> filter() {
     auto compiled = namespaces::compile_seccomp(*spec_.linux_->seccomp);
-    return compiled ? compiled->instructions : std::vector<std::uint64_t>{};
+    if (!compiled) return std::vector<std::uint64_t>{};
+    return namespaces::compact_filter(compiled->instructions).value_or(compiled->instructions);
   }
   // Every way leads to the same process and the same filter.
   void expect_right(const ExecSpec& got) {
