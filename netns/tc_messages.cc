@@ -71,7 +71,9 @@ Message with_options(Message message, std::string_view kind, Fill&& fill) {
 }  // namespace
 
 std::uint32_t burst_of(BitRate rate) {
-  constexpr std::uint64_t kLeast = 16u << 10, kMost = 4u << 20;
+  // A packet of 64 KiB, as TCP makes them, and the headers that the kernel counts for each of its parts. One that waits in a tbf and is
+  // larger than the burst never leaves it, nor does anything behind it: so it must not become smaller when the rate does.
+  constexpr std::uint64_t kLeast = 80u << 10, kMost = 4u << 20;
   return static_cast<std::uint32_t>(std::clamp(bytes_per_second(rate) / 50, kLeast, kMost));
 }
 

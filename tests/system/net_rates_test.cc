@@ -24,7 +24,8 @@ constexpr std::uint64_t kMega = 1'000'000;
 class NetRates : public test::NetTest {
  protected:
   // Bytes per second that a listener of `to` gets from a sender of `from`, over TCP, after a start that is not counted.
-  static double throughput(const Namespace& from, const Namespace& to, const std::string& address) {
+  static double throughput(const Namespace& from, const Namespace& to, const std::string& address,
+                           std::chrono::milliseconds measured = std::chrono::milliseconds(2500)) {
     auto pair = test::tcp_pair(from, to, address);
     if (!pair) return 0;
     std::jthread sender([fd = pair->first.get()](std::stop_token stop) {
@@ -35,7 +36,7 @@ class NetRates : public test::NetTest {
       }
     });
     std::string block(256 << 10, '\0');
-    auto begin = Clock::now() + std::chrono::milliseconds(700), end = begin + std::chrono::milliseconds(2500);
+    auto begin = Clock::now() + std::chrono::milliseconds(700), end = begin + measured;
     auto first = begin, last = begin;
     std::uint64_t bytes = 0;
     while (Clock::now() < end) {
@@ -87,6 +88,80 @@ TEST_F(NetRates, BothDirectionsAreHeldAndChangeLive) {
   EXPECT_THAT(set(plan), IsEmpty());
   EXPECT_GT(throughput(host_, guest, "10.77.0.101"), in_fast);
   EXPECT_GT(throughput(guest, host_, "10.77.0.1"), out_fast);
+}
+
+// From what a cheap plan has to what this machine cannot reach: packets of 64 KiB, which are larger than what a slow rate lets pass at
+// once, neither stall nor go beyond the rate.
+TEST_F(NetRates, SlowAndFastRatesAreHeld) {
+  network(bridge_network());
+  auto guest = Namespace::make();
+  auto plan = vps("101", bridge_port(101));
+  attach(plan, guest);
+  const double free_in = throughput(host_, guest, "10.77.0.101") * 8, free_out = throughput(guest, host_, "10.77.0.1") * 8;
+  std::printf("Mbit/s of TCP payload: unlimited in %.0f, out %.0f\n", free_in / 1e6, free_out / 1e6);
+  for (std::uint64_t rate : {1 * kMega, 100 * kMega, 5000 * kMega}) {
+    plan.ports[0].rate_in = plan.ports[0].rate_out = BitRate{rate};
+    expect_enforced(set(plan), 2);
+    const std::chrono::milliseconds measured(rate == kMega ? 8000 : 2500);  // one packet of 64 KiB takes half a second
+    const double in = throughput(host_, guest, "10.77.0.101", measured) * 8, out = throughput(guest, host_, "10.77.0.1", measured) * 8;
+    std::printf("%llu: in %.3f, out %.3f Mbit/s (%.3f, %.3f of the rate)\n", static_cast<unsigned long long>(rate / kMega), in / 1e6, out / 1e6,
+                in / static_cast<double>(rate), out / static_cast<double>(rate));
+    for (double got : {in, out}) {
+      EXPECT_LE(got, static_cast<double>(rate) * 1.15) << rate;
+      // Beyond that it is the machine that bounds it.
+      if (rate <= 100 * kMega) {
+        EXPECT_GT(got, static_cast<double>(rate) * 0.3) << rate;
+      }
+    }
+  }
+}
+
+// Every byte arrives, in order, over rates that change all the time.
+TEST_F(NetRates, ALiveChangeLosesNothing) {
+  network(bridge_network());
+  auto guest = Namespace::make();
+  auto plan = vps("101", bridge_port(101));
+  plan.ports[0].rate_in = plan.ports[0].rate_out = BitRate{50 * kMega};
+  expect_enforced(attach(plan, guest), 2);
+  for (bool in : {true, false}) {
+    SCOPED_TRACE(in ? "in" : "out");
+    auto pair = in ? test::tcp_pair(host_, guest, "10.77.0.101") : test::tcp_pair(guest, host_, "10.77.0.1");
+    ASSERT_TRUE(pair);
+    constexpr std::size_t kBytes = 24 << 20;
+    std::jthread sender([fd = pair->first.get()] {
+      std::string block(64 << 10, '\0');
+      for (std::size_t sent = 0; sent < kBytes;) {
+        for (std::size_t i = 0; i < block.size(); ++i) block[i] = static_cast<char>((sent + i) % 251);
+        pollfd ready{fd, POLLOUT, 0};
+        if (::poll(&ready, 1, 10'000) != 1) return;
+        ssize_t done = ::send(fd, block.data(), std::min(block.size(), kBytes - sent), MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (done <= 0) return;
+        sent += static_cast<std::size_t>(done);
+      }
+      ::shutdown(fd, SHUT_WR);
+    });
+    std::string block(256 << 10, '\0');
+    std::size_t got = 0, wrong = 0, changes = 0;
+    while (true) {
+      // Each few hundred KiB another rate, and none at all now and then.
+      if (got > changes * (1 << 20)) {
+        const std::uint64_t rates[] = {20 * kMega, 400 * kMega, 0, 80 * kMega};
+        const auto rate = rates[changes++ % 4];
+        plan.ports[0].rate_in = plan.ports[0].rate_out = rate == 0 ? std::nullopt : std::optional(BitRate{rate});
+        set(plan);
+      }
+      pollfd ready{pair->second.get(), POLLIN, 0};
+      ASSERT_EQ(::poll(&ready, 1, 10'000), 1) << "stalled after " << got << " bytes and " << changes << " changes";
+      ssize_t done = ::recv(pair->second.get(), block.data(), block.size(), 0);
+      ASSERT_GE(done, 0);
+      if (done == 0) break;
+      for (ssize_t i = 0; i < done; ++i) wrong += static_cast<unsigned char>(block[static_cast<std::size_t>(i)]) != (got + static_cast<std::size_t>(i)) % 251;
+      got += static_cast<std::size_t>(done);
+    }
+    EXPECT_EQ(got, kBytes);
+    EXPECT_EQ(wrong, 0u);
+    EXPECT_GT(changes, 20u);
+  }
 }
 
 TEST_F(NetRates, VpsesHaveRatesOfTheirOwn) {

@@ -210,7 +210,7 @@ TEST(Frames, AreWhatTheStandardsSay) {
 }
 
 TEST(Shaping, BurstsFollowTheRateWithinBounds) {
-  EXPECT_EQ(burst_of({8}), 16u << 10);
+  EXPECT_EQ(burst_of({8}), 80u << 10);
   EXPECT_EQ(burst_of({80'000'000}), 200'000u);
   EXPECT_EQ(burst_of({UINT64_MAX}), 4u << 20);
 }
