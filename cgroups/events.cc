@@ -15,7 +15,7 @@ namespace {
 
 // "" when the file is not there: this host or this group does not have the figure.
 std::string text_of(int dirfd, const char* file) {
-  if (dirfd < 0) return {};
+  if (dirfd == -1) return {};
   auto text = read_file_at(dirfd, file);
   return text ? std::move(*text) : std::string();
 }
@@ -131,9 +131,8 @@ Result<Usage> Group::usage(const Host& host, const std::string& raw_path) {
   auto cpu = read_file(host.unified_base + "/" + path + "/cpu.stat");
   if (!cpu) return fail(Code::kNotFound, "no cgroup {}/{}", host.unified_base, path);
   usage.cpu_usec = keyed_value(*cpu, "usage_usec");
-  const auto* v1 = host.find_v1("memory");
-  auto memory = read_file(v1 != nullptr ? v1->base + "/" + host.path_in_v1(path) + "/memory.usage_in_bytes" : host.unified_base + "/" + path + "/memory.current");
-  if (memory) usage.memory_bytes = parse_limit(*memory).value_or(0);
+  const char* memory = host.where("memory") == Where::kV1 ? "memory.usage_in_bytes" : "memory.current";
+  usage.memory_bytes = number_of(AT_FDCWD, (host.directory_of("memory", path) + "/" + memory).c_str());
   return usage;
 }
 

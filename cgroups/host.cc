@@ -245,6 +245,11 @@ std::string Host::path_in(std::string_view controller, const std::string& path) 
   return where(controller) == Where::kV1 ? path_in_v1(path) : path;
 }
 
+std::string Host::directory_of(std::string_view controller, const std::string& path) const {
+  const auto* hierarchy = find_v1(controller);
+  return hierarchy != nullptr ? hierarchy->base + "/" + path_in_v1(path) : unified_base + "/" + path;
+}
+
 Where Host::where(std::string_view controller) const {
   if (find_v1(controller) != nullptr) return Where::kV1;
   auto found = std::find(unified_controllers.begin(), unified_controllers.end(), controller);

@@ -78,6 +78,8 @@ struct Host {
   // The name of group `path` in the v1 hierarchies, and in the one that holds `controller`.
   [[nodiscard]] std::string path_in_v1(const std::string& path) const;
   [[nodiscard]] std::string path_in(std::string_view controller, const std::string& path) const;
+  // The directory of group `path` that has the files of `controller`.
+  [[nodiscard]] std::string directory_of(std::string_view controller, const std::string& path) const;
   [[nodiscard]] const V1Hierarchy* find_v1(std::string_view controller) const;
   // False only when the hierarchy's files are known and `file` is not among them.
   [[nodiscard]] bool may_have_file(std::string_view hierarchy, std::string_view file) const;

@@ -20,8 +20,9 @@ struct SeccompProgram {
 };
 
 Result<SeccompProgram> compile_seccomp(const oci::Seccomp& profile);
-// The same, made as small as can be (seccomp_compact.h), through a cache directory, keyed by a digest of the profile, the libseccomp version and the machine. A damaged
-// or foreign-owned entry is ignored and rewritten; an unwritable cache costs time only. Empty `cache_dir`: no cache.
+// The same, made as small as can be (seccomp_compact.h), through a cache directory, keyed by a digest of the profile, the libseccomp
+// version and the machine. A damaged or foreign-owned entry is ignored and rewritten; an unwritable cache costs time only. Empty
+// `cache_dir`: no cache, and the program as libseccomp makes it.
 Result<SeccompProgram> compile_seccomp_cached(const oci::Seccomp& profile, const std::string& cache_dir);
 // Loads into the calling thread; returns the listener fd when the program needs one. The caller has no_new_privs or
 // CAP_SYS_ADMIN in its user namespace. Async-signal-safe but for the error text.

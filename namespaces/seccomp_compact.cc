@@ -4,7 +4,6 @@
 #include <linux/seccomp.h>
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstring>
@@ -12,7 +11,6 @@
 #include <map>
 #include <random>
 #include <set>
-#include <tuple>
 #include <utility>
 
 namespace vps::namespaces {
@@ -162,8 +160,8 @@ class Specializer {
 
 // Where the answers may change: with what architecture and number are compared, and the values behind those.
 struct Bounds {
-  std::vector<std::uint32_t> architectures;      // compared with, in the order of the filter
-  std::set<std::uint32_t> edges{0};              // of numbers: each begins a range
+  std::vector<std::uint32_t> architectures;  // compared with, in the order of the filter
+  std::set<std::uint32_t> edges{0};          // of numbers: each begins a range
 };
 
 Bounds bounds_of(const std::vector<sock_filter>& code) {

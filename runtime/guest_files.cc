@@ -18,19 +18,12 @@ constexpr mode_t kPlain = 0644;
 bool there(int root, const std::string& path) { return open_in_root(root, path, O_PATH).has_value(); }
 
 // The text of a regular file of the guest's; anything else, or too much of it, is none.
-std::string text_of(int root, const std::string& path) {
-  auto fd = open_in_root(root, path, O_RDONLY | O_NONBLOCK);
+std::string text_of(const Result<UniqueFd>& fd) {
   struct stat st{};
   if (!fd || ::fstat(fd->get(), &st) != 0 || !S_ISREG(st.st_mode)) return {};
   return read_fd(fd->get(), kMaxFile).value_or(std::string());
 }
-
-bool has_text(int directory, const std::string& name, std::string_view content) {
-  auto fd = open_at(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  struct stat st{};
-  if (!fd || ::fstat(fd->get(), &st) != 0 || !S_ISREG(st.st_mode) || st.st_size != static_cast<off_t>(content.size())) return false;
-  return read_fd(fd->get(), content.size()).value_or(std::string()) == content;
-}
+std::string text_of(int root, const std::string& path) { return text_of(open_in_root(root, path, O_RDONLY | O_NONBLOCK)); }
 
 bool is_ours(int root, const std::string& path) { return text_of(root, path).starts_with(guest::kHeader); }
 
@@ -78,7 +71,9 @@ Result<bool> write_in_root(int root_fd, const std::string& path, std::string_vie
   // What the tenant has put in a file's place is the tenant's: never followed, never a reason not to start.
   if (exists && S_ISDIR(st.st_mode)) return false;
   // A start that changes nothing writes nothing: a file that is cut off gives blocks back to the disk, and may wait for it.
-  if (exists && S_ISREG(st.st_mode) && has_text(parent->get(), name, content)) return true;
+  if (exists && S_ISREG(st.st_mode) && st.st_size == static_cast<off_t>(content.size()) &&
+      text_of(open_at(parent->get(), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)) == content)
+    return true;
   if (exists && !S_ISREG(st.st_mode) && ::unlinkat(parent->get(), name.c_str(), 0) != 0) return false;
   int fd = ::openat(parent->get(), name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, mode);
   if (fd < 0) return fail_errno(errno, "open {}", path);

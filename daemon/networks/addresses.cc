@@ -36,22 +36,21 @@ Result<> Networks::check_routed(const Definition& definition, const std::vector<
   for (const auto& lease : mine)
     if (networks.at(lease.network).mode == net::Mode::kRouted) wanted.push_back(host_prefix(lease.address.address));
   if (wanted.empty()) return {};
-  auto clash = [&](const Prefix& one, const Prefix& other, const std::string& vps) {
-    return fail(Code::kExists, "{} leads to vps {} already ({})", format_prefix(one), vps, format_prefix(other));
+  auto check = [&](const std::vector<Prefix>& prefixes, const Prefix& other, const std::string& vps) -> Result<> {
+    if (vps == definition.id) return {};
+    auto met = std::ranges::find_if(prefixes, [&](const Prefix& one) { return one.overlaps(other); });
+    if (met == prefixes.end()) return {};
+    return fail(Code::kExists, "{} leads to vps {} already ({})", format_prefix(*met), vps, format_prefix(other));
   };
   {
     std::scoped_lock lock(mutex_);
     for (const auto& [vps, plan] : running_)
       for (const auto& port : plan.ports)
-        for (const auto& other : port.routed)
-          for (const auto& one : wanted)
-            if (vps != definition.id && one.overlaps(other)) return clash(one, other, vps);
+        for (const auto& other : port.routed) VPS_TRY(check(wanted, other, vps));
   }
   if (extra.empty()) return {};
   for (const auto& [vps, leases] : VPS_TRY(leases_.by_vps()))
-    for (const auto& lease : leases)
-      for (const auto& one : extra)
-        if (vps != definition.id && one.contains(lease.address.address)) return clash(one, host_prefix(lease.address.address), vps);
+    for (const auto& lease : leases) VPS_TRY(check(extra, host_prefix(lease.address.address), vps));
   return {};
 }
 

@@ -26,6 +26,10 @@ Result<Prefix> random_ula() {
   return parse_network(fmt::format("fd{}:{}:{}:{}::/64", digits.substr(0, 2), digits.substr(2, 4), digits.substr(6, 4), digits.substr(10, 4)));
 }
 
+bool routes(const net::VpsPlan& plan, const Prefix& prefix) {
+  return std::ranges::any_of(plan.ports, [&](const net::PortPlan& port) { return std::ranges::find(port.routed, prefix) != port.routed.end(); });
+}
+
 bool host_has_ipv6() { return path_exists("/proc/sys/net/ipv6"); }
 
 // What VPSes on it rely on, and which they learn at their start only.
@@ -404,13 +408,11 @@ Result<> Networks::detach(const std::string& vps, const std::optional<net::VpsPl
     running_.erase(vps);
     filtered = filtered_;
     // An entry that another one has as well is not to be taken away.
+    auto is_anothers = [&](const Prefix& prefix) {
+      return std::ranges::any_of(running_, [&](const auto& other) { return routes(other.second, prefix); });
+    };
     if (plan)
-      for (auto& port : plan->ports)
-        std::erase_if(port.routed, [&](const Prefix& prefix) {
-          return std::ranges::any_of(running_, [&](const auto& other) {
-            return std::ranges::any_of(other.second.ports, [&](const auto& theirs) { return std::ranges::find(theirs.routed, prefix) != theirs.routed.end(); });
-          });
-        });
+      for (auto& port : plan->ports) std::erase_if(port.routed, is_anothers);
   }
   if (!plan || plan->ports.empty()) return {};
   VPS_TRY(host_->release_ports(*plan));

@@ -20,6 +20,7 @@
 #include "namespaces/clone.h"
 #include "netns/lent_namespace.h"
 #include "runtime/supervisor/monitor.h"
+#include "specs/vps/id.h"
 
 namespace {
 
@@ -98,7 +99,7 @@ int main(int argc, char** argv) {
   if (!text) return give_up(control, text.error());
   auto plan = parse_plan(*text);
   if (!plan) return give_up(control, plan.error());
-  auto host = cgroups::Host::discover({.unified_leaf = plan->cgroup_payload.substr(plan->cgroup_payload.rfind('/') + 1)});
+  auto host = cgroups::Host::discover({.unified_leaf = kPayloadGroup});
   if (!host) return give_up(control, host.error());
   auto forked = fork_supervisor(*plan, *host);
   if (!forked) return give_up(control, forked.error());

@@ -313,13 +313,14 @@ void Monitor::watch_kernel_log() {
 }
 
 void Monitor::on_kernel_log() {
+  const std::string group = "/" + host_->path_in("pids", plan_.cgroup_payload);
   std::array<char, 8192> buffer{};
   bool refused = false;
   while (true) {
     ssize_t n = ::read(kernel_log_.get(), buffer.data(), buffer.size());
     if (n < 0 && (errno == EPIPE || errno == EINTR)) continue;
     if (n <= 0) break;
-    refused = refused || is_fork_rejection(std::string_view(buffer.data(), static_cast<std::size_t>(n)), "/" + host_->path_in("pids", plan_.cgroup_payload));
+    refused = refused || is_fork_rejection(std::string_view(buffer.data(), static_cast<std::size_t>(n)), group);
   }
   if (!refused) return;
   loop_.remove(kernel_log_.get());

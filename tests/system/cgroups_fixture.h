@@ -139,6 +139,11 @@ class CgroupSystem : public ::testing::Test {
   }
   bool lacks(std::string_view controller) const { return !host_.has(controller); }
 
+  static oci::Resources pids(std::int64_t limit) {
+    oci::Resources resources;
+    resources.pids = oci::PidsLimit{limit};
+    return resources;
+  }
   static oci::Resources memory(std::int64_t bytes) {
     oci::Resources resources;
     resources.memory.emplace();

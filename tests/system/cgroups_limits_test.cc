@@ -81,9 +81,7 @@ TEST_F(CgroupSystem, ShrinkingMemoryReclaimsPageCache) {
 TEST_F(CgroupSystem, PidsLimitStopsAForkBomb) {
   if (lacks("pids")) GTEST_SKIP() << "no pids controller";
   auto group = make("101");
-  oci::Resources resources;
-  resources.pids = oci::PidsLimit{10};
-  ASSERT_OK(group.apply(resources));
+  ASSERT_OK(group.apply(pids(10)));
   auto watches = group.watches();
   ASSERT_TRUE(watches) << watches.error().to_string();
   const auto* watch = find(*watches, Group::Watch::Kind::kPids);

@@ -10,16 +10,13 @@ using ::testing::HasSubstr;
 TEST_F(CgroupSystem, ALeafOfTheV2TreeAloneIsItsParentInV1) {
   host_.unified_leaf = "payload";
   auto group = make("101/payload");
-  oci::Resources limits;
-  limits.pids.emplace().limit = 7;
-  ASSERT_OK(group.apply(limits));
+  ASSERT_OK(group.apply(pids(7)));
   EXPECT_TRUE(path_exists(host_.unified_base + "/" + name_ + "/101/payload"));
   for (const auto& hierarchy : host_.v1) {
     EXPECT_TRUE(path_exists(hierarchy.base + "/" + name_ + "/101")) << hierarchy.mount;
     EXPECT_FALSE(path_exists(hierarchy.base + "/" + name_ + "/101/payload")) << hierarchy.mount;
   }
-  const auto* v1 = host_.find_v1("pids");
-  EXPECT_EQ(*read_file((v1 != nullptr ? v1->base : host_.unified_base) + "/" + host_.path_in("pids", group.path()) + "/pids.max"), "7\n");
+  EXPECT_EQ(*read_file(host_.directory_of("pids", group.path()) + "/pids.max"), "7\n");
   EXPECT_TRUE(Group::open(host_, name_ + "/101/payload"));
   // Without the leaf, its folder and a sibling stay.
   make("101/supervisor");
@@ -92,9 +89,7 @@ TEST_F(CgroupSystem, TakesOverALeftoverWithoutItsSettings) {
   if (lacks("pids")) GTEST_SKIP() << "no pids controller";
   {
     auto group = make("101");
-    oci::Resources resources;
-    resources.pids = oci::PidsLimit{7};
-    ASSERT_OK(group.apply(resources));
+    ASSERT_OK(group.apply(pids(7)));
     ASSERT_OK(group.delegate(12345, 12345));
     ASSERT_OK(make_dirs(host_.unified_base + "/" + group.path() + "/stale"));
     EXPECT_EQ(group.stats()->pids_limit, 7u);
