@@ -66,11 +66,12 @@ Result<std::vector<IngressFilter>> filters_of(Socket& socket, const Link& link, 
   return filters;
 }
 
+// Of a shaping device's own queue: one that takes packets apart, below a class, has a class as well.
 Result<std::vector<std::uint32_t>> classes(Socket& socket, const Link& link) {
   auto replies = VPS_TRY(socket.dump(question(RTM_GETTCLASS, fmt::format("list the classes of {}", link.name), link.index, 0)));
   std::vector<std::uint32_t> ids;
   for_each_message(replies, [&](const MessageView& message) {
-    if (auto id = parse_class_id(message)) ids.push_back(*id);
+    if (auto id = parse_class_id(message); id && (*id & TC_H_MAJ_MASK) == kHtbRoot) ids.push_back(*id);
   });
   return ids;
 }
@@ -120,8 +121,8 @@ Result<Link> shaper(const Host& host, Socket& socket, unsigned number) {
 
 Result<> set_class(Socket& socket, const Link& device, const Link& link, BitRate rate) {
   std::uint16_t minor = class_of(link.index);
-  VPS_TRY(socket.run(set_htb_class(device.index, device.name, kHtbRoot, minor, {rate, rate})));
-  return socket.run(set_class_queue(device.index, device.name, minor, rate));
+  VPS_TRY(socket.run(set_htb_class(device.index, device.name, kHtbRoot, minor, {rate, rate}, {link.mtu})));
+  return socket.run(set_class_queue(device.index, device.name, minor, rate, {link.mtu}));
 }
 
 // What a port has of its network's total in one direction.
@@ -145,8 +146,8 @@ Result<Link> set_share(const Host& host, Socket& socket, const net::PortPlan& po
   const std::uint16_t minor = class_of(link.index);
   BitRate rate = share.guarantee.value_or(kNothing);
   rate.value = std::min(rate.value, ceiling.value);
-  VPS_TRY(socket.run(set_htb_class(device.index, device.name, kHtbRoot | kTotalClass, minor, {rate, ceiling})));
-  VPS_TRY(socket.run(set_class_queue(device.index, device.name, minor, ceiling)));
+  VPS_TRY(socket.run(set_htb_class(device.index, device.name, kHtbRoot | kTotalClass, minor, {rate, ceiling}, {link.mtu})));
+  VPS_TRY(socket.run(set_class_queue(device.index, device.name, minor, ceiling, {link.mtu})));
   return device;
 }
 
@@ -170,7 +171,7 @@ Result<> apply_rate_in(const Host& host, Socket& socket, const net::PortPlan& po
     VPS_TRY(ignore(socket.run(remove_root_qdisc(link.index, link.name)), {ENOENT, EINVAL}));
     if (target != 0) VPS_TRY(leave_class(socket, link, target));
   }
-  if (port.rate_in) return socket.run(set_tbf(link.index, link.name, *port.rate_in));
+  if (port.rate_in) return socket.run(set_tbf(link.index, link.name, *port.rate_in, {link.mtu}));
   if (kind != "tbf") return {};
   return ignore(socket.run(remove_root_qdisc(link.index, link.name)), {ENOENT, EINVAL});
 }
@@ -250,7 +251,7 @@ Result<> ensure_totals(const Host& host, Socket& socket, const net::NetworkPlan&
     const auto mark = marker(host, in ? "total-in" : "total-out", network.name);
     if (total) {
       auto device = VPS_TRY(shaper(socket, name, mark));
-      VPS_TRY(socket.run(set_htb_class(device.index, name, kHtbRoot, kTotalClass, {*total, *total})));
+      VPS_TRY(socket.run(set_htb_class(device.index, name, kHtbRoot, kTotalClass, {*total, *total}, {network.mtu})));
       continue;
     }
     auto device = VPS_TRY(find_link(socket, name));

@@ -21,6 +21,10 @@ namespace {
 constexpr std::uint16_t kNew = NLM_F_CREATE | NLM_F_EXCL, kSet = NLM_F_CREATE | NLM_F_REPLACE;
 constexpr std::uint32_t kQueueMilliseconds = 50;
 constexpr std::uint32_t kLargestPacket = 64u << 10;  // before segmentation
+constexpr std::uint32_t kLargestPart = 16u << 10;    // after it, where they are taken apart: the burst of such a queue
+constexpr std::uint32_t kSlowQueueMilliseconds = 200, kLeastQueue = 32u << 10;  // of such: longer, and TCP would repeat what still waits
+constexpr std::uint32_t kLinkHeader = 64;            // Ethernet and tags, with room
+constexpr std::uint64_t kSlow = 10'000'000;          // bit/s
 constexpr std::uint32_t kQueuedPackets = 1000;
 constexpr std::uint64_t kNanosecondsPerTick = 64;    // PSCHED_SHIFT; the same since Linux 2.6.31
 
@@ -54,8 +58,17 @@ tc_ratespec rate_spec(BitRate rate) {
 }
 bool is_long(BitRate rate) { return bytes_per_second(rate) > std::numeric_limits<std::uint32_t>::max(); }
 
-std::uint32_t queue_of(BitRate rate) {
-  return clamp32(std::max<std::uint64_t>(bytes_per_second(rate) * kQueueMilliseconds / 1000, kLargestPacket) + burst_of(rate));
+std::uint32_t burst_whole(BitRate rate) {
+  // A packet of 64 KiB, as TCP makes them, and the headers that the kernel counts for each of its parts. One that waits in a tbf and is
+  // larger than the burst never leaves it, nor does anything behind it: so it must not become smaller when the rate does.
+  constexpr std::uint64_t kLeast = 80u << 10, kMost = 4u << 20;
+  return static_cast<std::uint32_t>(std::clamp(bytes_per_second(rate) / 50, kLeast, kMost));
+}
+
+// What may wait.
+std::uint32_t queue_of(BitRate rate, Mtu mtu) {
+  if (takes_apart(rate, mtu)) return clamp32(std::max<std::uint64_t>(bytes_per_second(rate) * kSlowQueueMilliseconds / 1000, kLeastQueue));
+  return clamp32(std::max<std::uint64_t>(bytes_per_second(rate) * kQueueMilliseconds / 1000, kLargestPacket) + burst_whole(rate));
 }
 
 std::uint32_t ticks_of(BitRate rate, std::uint32_t bytes) {
@@ -68,14 +81,20 @@ Message with_options(Message message, std::string_view kind, Fill&& fill) {
   return message;
 }
 
+void tbf_options(Message& options, BitRate rate, std::uint32_t limit, std::uint32_t burst) {
+  tc_tbf_qopt parameters{};
+  parameters.rate = rate_spec(rate);
+  parameters.limit = limit;
+  parameters.buffer = ticks_of(rate, burst);
+  options.put(TCA_TBF_PARMS, &parameters, sizeof parameters).u32(TCA_TBF_BURST, burst);
+  if (is_long(rate)) options.u64(TCA_TBF_RATE64, bytes_per_second(rate));
+}
+
 }  // namespace
 
-std::uint32_t burst_of(BitRate rate) {
-  // A packet of 64 KiB, as TCP makes them, and the headers that the kernel counts for each of its parts. One that waits in a tbf and is
-  // larger than the burst never leaves it, nor does anything behind it: so it must not become smaller when the rate does.
-  constexpr std::uint64_t kLeast = 80u << 10, kMost = 4u << 20;
-  return static_cast<std::uint32_t>(std::clamp(bytes_per_second(rate) / 50, kLeast, kMost));
-}
+bool takes_apart(BitRate rate, Mtu mtu) { return rate.value < kSlow && mtu.bytes <= kLargestPart - kLinkHeader; }
+
+std::uint32_t burst_of(BitRate rate, Mtu mtu) { return takes_apart(rate, mtu) ? kLargestPart : burst_whole(rate); }
 
 Message create_shaper(std::string_view name) {
   Message message(RTM_NEWLINK, kNew, fmt::format("make the shaping device {}", name));
@@ -88,16 +107,10 @@ Message create_shaper(std::string_view name) {
   return message;
 }
 
-Message set_tbf(int link, std::string_view name, BitRate rate) {
-  auto message = tc(RTM_NEWQDISC, kSet, fmt::format("limit the rate of {}", name), link, TC_H_ROOT, kHtbRoot);
-  return with_options(std::move(message), "tbf", [&](Message& options) {
-    tc_tbf_qopt parameters{};
-    parameters.rate = rate_spec(rate);
-    parameters.limit = queue_of(rate);
-    parameters.buffer = ticks_of(rate, burst_of(rate));
-    options.put(TCA_TBF_PARMS, &parameters, sizeof parameters).u32(TCA_TBF_BURST, burst_of(rate));
-    if (is_long(rate)) options.u64(TCA_TBF_RATE64, bytes_per_second(rate));
-  });
+Message set_tbf(int link, std::string_view name, BitRate rate, Mtu mtu) {
+  // Under another handle it is another queue: a packet that waits whole would never leave one that takes packets apart.
+  auto message = tc(RTM_NEWQDISC, kSet, fmt::format("limit the rate of {}", name), link, TC_H_ROOT, takes_apart(rate, mtu) ? kApartRoot : kHtbRoot);
+  return with_options(std::move(message), "tbf", [&](Message& options) { tbf_options(options, rate, queue_of(rate, mtu), burst_of(rate, mtu)); });
 }
 
 Message remove_root_qdisc(int link, std::string_view name) {
@@ -124,14 +137,16 @@ Message create_away(int link, std::string_view name) {
   });
 }
 
-Message set_htb_class(int link, std::string_view name, std::uint32_t parent, std::uint16_t minor, ClassRates rates) {
+Message set_htb_class(int link, std::string_view name, std::uint32_t parent, std::uint16_t minor, ClassRates rates, Mtu mtu) {
   auto message = tc(RTM_NEWTCLASS, kSet, fmt::format("set the rate of class 1:{:x} of {}", minor, name), link, parent, kHtbRoot | minor);
   return with_options(std::move(message), "htb", [&](Message& options) {
     tc_htb_opt parameters{};
     parameters.rate = rate_spec(rates.rate);
     parameters.ceil = rate_spec(rates.ceiling);
-    parameters.buffer = ticks_of(rates.rate, burst_of(rates.rate));
-    parameters.cbuffer = ticks_of(rates.ceiling, burst_of(rates.ceiling));
+    // Whole packets reach a class whose ceiling lets them, however slow the rate below it is.
+    const bool apart = takes_apart(rates.ceiling, mtu);
+    parameters.buffer = ticks_of(rates.rate, apart ? kLargestPart : burst_whole(rates.rate));
+    parameters.cbuffer = ticks_of(rates.ceiling, burst_of(rates.ceiling, mtu));
     parameters.quantum = kLargestPacket;
     options.put(TCA_HTB_PARMS, &parameters, sizeof parameters);
     if (is_long(rates.rate)) options.u64(TCA_HTB_RATE64, bytes_per_second(rates.rate));
@@ -139,12 +154,17 @@ Message set_htb_class(int link, std::string_view name, std::uint32_t parent, std
   });
 }
 
-Message set_class_queue(int link, std::string_view name, std::uint16_t minor, BitRate rate) {
+Message set_class_queue(int link, std::string_view name, std::uint16_t minor, BitRate ceiling, Mtu mtu) {
   // The handle of a queue is a major number: that of the class will do, as no two queues share a class.
   auto message = tc(RTM_NEWQDISC, kSet, fmt::format("set the queue of class 1:{:x} of {}", minor, name), link, kHtbRoot | minor, 0);
+  if (takes_apart(ceiling, mtu)) {
+    // A fifo takes nothing apart; a tbf does, and at a rate that nothing reaches it holds nothing back, which is the class's part.
+    constexpr BitRate kNoLimit{8'000'000'000'000};
+    return with_options(std::move(message), "tbf", [&](Message& options) { tbf_options(options, kNoLimit, queue_of(ceiling, mtu), kLargestPart); });
+  }
   message.text(TCA_KIND, "bfifo");
   tc_fifo_qopt parameters{};
-  parameters.limit = queue_of(rate);
+  parameters.limit = queue_of(ceiling, mtu);
   message.put(TCA_OPTIONS, &parameters, sizeof parameters);
   return message;
 }

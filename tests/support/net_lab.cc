@@ -1,6 +1,7 @@
 #include "tests/support/net_lab.h"
 
 #include <arpa/inet.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
@@ -8,6 +9,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <thread>
+#include <vector>
 
 #include "base/files.h"
 #include "netns/dump.h"
@@ -203,6 +206,39 @@ std::size_t flood(const Namespace& from, const Namespace& to, const std::string&
   while (readable(server.get(), std::chrono::milliseconds(300)))
     while (::recv(server.get(), &byte, 1, 0) == 1) ++arrived;
   return arrived;
+}
+
+double packets_per_second(const Namespace& from, const Namespace& to, const std::string& address, int segments, int senders,
+                          std::chrono::milliseconds measured) {
+  using Clock = std::chrono::steady_clock;
+  constexpr int kPayload = 100;
+  auto where = socket_address(need(parse_ip(address), "address"), 7779);
+  auto server = bound_socket(to, where);
+  if (!server) return 0;
+  const int room = 8 << 20;
+  (void)::setsockopt(server.get(), SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < senders; ++i) {
+    auto client = bound_socket(from, socket_address({need(parse_ip(address), "address").family, {}}, 0));
+    if (!client) return 0;
+    if (segments > 1) {
+      const int size = kPayload;
+      if (::setsockopt(client.get(), SOL_UDP, UDP_SEGMENT, &size, sizeof size) != 0) return 0;
+    }
+    threads.emplace_back([&where, client = std::move(client), block = std::string(static_cast<std::size_t>(kPayload * segments), 'x')](std::stop_token stop) {
+      while (!stop.stop_requested())
+        (void)::sendto(client.get(), block.data(), block.size(), 0, reinterpret_cast<const sockaddr*>(&where.storage), where.size);
+    });
+  }
+  const auto begin = Clock::now() + std::chrono::milliseconds(500), end = begin + measured;
+  std::size_t arrived = 0;
+  char byte = 0;
+  for (auto now = Clock::now(); now < end; now = Clock::now()) {
+    if (!readable(server.get(), std::chrono::milliseconds(10))) continue;
+    const bool counts = Clock::now() >= begin;
+    for (int i = 0; i < 64 && ::recv(server.get(), &byte, 1, MSG_DONTWAIT) == 1; ++i) arrived += counts ? 1 : 0;
+  }
+  return static_cast<double>(arrived) / std::chrono::duration<double>(measured).count();
 }
 
 }  // namespace vps::test

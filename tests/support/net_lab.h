@@ -54,5 +54,9 @@ std::optional<IpAddress> exchange(const Namespace& from, const Namespace& to, co
 std::optional<std::pair<UniqueFd, UniqueFd>> tcp_pair(const Namespace& from, const Namespace& to, const std::string& address);
 // Sends `count` small datagrams as fast as it goes; how many have arrived.
 std::size_t flood(const Namespace& from, const Namespace& to, const std::string& address, std::size_t count);
+// What arrives a second while `senders` threads send without pause, each datagram one of `segments` that are given to the kernel at
+// once (UDP_SEGMENT). The time before the first `measured` begins is not counted.
+double packets_per_second(const Namespace& from, const Namespace& to, const std::string& address, int segments, int senders,
+                          std::chrono::milliseconds measured);
 
 }  // namespace vps::test

@@ -210,9 +210,18 @@ TEST(Frames, AreWhatTheStandardsSay) {
 }
 
 TEST(Shaping, BurstsFollowTheRateWithinBounds) {
-  EXPECT_EQ(burst_of({8}), 80u << 10);
-  EXPECT_EQ(burst_of({80'000'000}), 200'000u);
-  EXPECT_EQ(burst_of({UINT64_MAX}), 4u << 20);
+  EXPECT_EQ(burst_of({10'000'000}, {}), 80u << 10);
+  EXPECT_EQ(burst_of({80'000'000}, {}), 200'000u);
+  EXPECT_EQ(burst_of({UINT64_MAX}, {}), 4u << 20);
+}
+
+TEST(Shaping, SlowRatesTakePacketsApartWhereTheLinkAllowsIt) {
+  EXPECT_TRUE(takes_apart({9'999'999}, {1500}));
+  EXPECT_TRUE(takes_apart({8}, {9000}));
+  EXPECT_FALSE(takes_apart({10'000'000}, {1500}));
+  EXPECT_FALSE(takes_apart({8}, {65535})) << "its own packets are larger than the parts";
+  EXPECT_EQ(burst_of({8}, {1500}), 16u << 10);
+  EXPECT_EQ(burst_of({8}, {65535}), 80u << 10);
 }
 
 TEST(Shaping, EveryLinkHasAClassOfItsOwnKind) {
