@@ -22,7 +22,7 @@ namespace {
 bool is_bridge(const net::NetworkPlan& plan) { return plan.mode == net::Mode::kBridge; }
 
 MacAddress mac_of(const Host& host, const net::NetworkPlan& plan) {
-  return net::guest_mac(fmt::format("network/{}/{}", host.installation, plan.name), 0);
+  return net::guest_mac(fmt::format("network/{}/{}", host.installation, plan.name), "eth0");
 }
 
 // Ours carry our marker. A bridge whose maker died before it was marked is known by its MAC, which follows from the network's name.

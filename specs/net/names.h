@@ -11,11 +11,12 @@
 
 namespace vps::net {
 
-// Host end of interface `index` (0..) of VPS `id`: "v101.0"; where the id is too long, its first characters and a hash of all of it.
-std::string host_link_name(std::string_view prefix, std::string_view id, unsigned index);
+// Host end of the interface that the VPS knows as `interface`: "v101.0" of eth0, "v101.venet0"; what does not fit is cut, with a hash
+// of the whole. Other interfaces of the VPS come and go without changing it.
+std::string host_link_name(std::string_view prefix, std::string_view id, std::string_view interface);
 // Bridge of a network: "vbr-default", shortened in the same way.
 std::string bridge_name(std::string_view prefix, std::string_view network);
-// Locally administered, from a hash of the VPS's uuid and the index: the same over restarts, different from host to host.
-MacAddress guest_mac(std::string_view uuid, unsigned index);
+// Locally administered, from a hash of the VPS's uuid and the interface's name: the same over restarts, different from host to host.
+MacAddress guest_mac(std::string_view uuid, std::string_view interface);
 
 }  // namespace vps::net

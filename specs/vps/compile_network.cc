@@ -90,10 +90,9 @@ Result<net::PortPlan> compile_port(const NetworkInput& input, std::size_t index,
   port.mode = network.mode;
   port.network = network.name;
   port.guest_link = interface.name;
-  const auto number = static_cast<unsigned>(index);
-  if (has_host_end(network.mode)) port.host_link = net::host_link_name(input.link_prefix, input.definition->id, number);
+  if (has_host_end(network.mode)) port.host_link = net::host_link_name(input.link_prefix, input.definition->id, interface.name);
   if (network.mode == net::Mode::kHostDevice) port.host_link = network.uplinks.front();
-  port.mac = interface.mac == "auto" ? net::guest_mac(input.uuid, number) : VPS_TRY_CTX("mac", parse_mac(interface.mac));
+  port.mac = interface.mac == "auto" ? net::guest_mac(input.uuid, interface.name) : VPS_TRY_CTX("mac", parse_mac(interface.mac));
   port.mtu = interface.mtu.value_or(network.mtu.value_or(0));
   if (network.mode == net::Mode::kBridge) {
     port.bridge = net::bridge_name(input.link_prefix, network.name);

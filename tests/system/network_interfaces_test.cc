@@ -110,5 +110,33 @@ TEST_F(InterfacesTest, EachIsReachedAndLimitedByItself) {
   EXPECT_EQ(addresses("101").size(), 6u);
 }
 
+TEST_F(InterfacesTest, OneThatIsTakenOutLeavesNothingAndTheOthersAsTheyWere) {
+  ctl({"create", "101", "-t", "busybox", "--set", interfaces(kPublic, kOne, kTwo)});
+  ctl({"start", "--wait", "101"});
+  const auto before = links_of("101");
+  ASSERT_EQ(before.size(), 3u);
+  const auto gone = before.at("eth1");
+  ctl({"set", "101", interfaces(kPublic, kTwo)});
+  ctl({"restart", "--wait", "101"});
+  const auto after = links_of("101");
+  ASSERT_EQ(after.size(), 2u);
+  for (const char* name : {"eth0", "eth2"}) {
+    EXPECT_EQ(after.at(name), before.at(name)) << name;
+    EXPECT_EQ(mac_inside("101", name), before.at(name).mac) << name;
+  }
+  ping("101", "203.0.113.1");
+  ping("101", addresses("202").at(0));
+  EXPECT_THAT(*link_names(), testing::Not(testing::Contains(gone.host_link)));
+  for (const auto& lease : json({"network", "show", "one"}).items("/addresses")) EXPECT_NE(lease.string("/vps"), "101");
+  // Back again, in another place of the list: what it was.
+  ctl({"set", "101", interfaces(kTwo, kOne, kPublic)});
+  ctl({"restart", "--wait", "101"});
+  const auto back = links_of("101");
+  ASSERT_EQ(back.size(), 3u);
+  for (const char* name : {"eth0", "eth2"}) EXPECT_EQ(back.at(name), before.at(name)) << name;
+  EXPECT_EQ(back.at("eth1").mac, gone.mac);
+  EXPECT_EQ(back.at("eth1").host_link, gone.host_link);
+}
+
 }  // namespace
 }  // namespace vps::test

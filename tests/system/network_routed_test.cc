@@ -73,8 +73,8 @@ TEST_F(RoutedTest, ExtraPrefixesLeadToTheVps) {
   create("101", "addresses: [auto], routed: [192.0.2.64/29, '2001:db8:77::/64']");
   EXPECT_EQ(host_has("192.0.2."), "");
   ctl({"start", "--wait", "101"});
-  EXPECT_THAT(host_has("192.0.2.64/29"), HasSubstr("dev v101.0"));
-  EXPECT_THAT(host_has("2001:db8:77::/64"), HasSubstr("dev v101.0"));
+  EXPECT_THAT(host_has("192.0.2.64/29"), HasSubstr("dev v101.venet0"));
+  EXPECT_THAT(host_has("2001:db8:77::/64"), HasSubstr("dev v101.venet0"));
   // The tenant takes addresses of them as he likes, and one of each that is not his.
   for (const char* address : {"192.0.2.66/32", "2001:db8:77::66/128", "192.0.2.73/32", "2001:db8:76::66/128"})
     ctl({"exec", "101", "--", "ip", "address", "add", address, "dev", "lo"});
@@ -105,7 +105,7 @@ TEST_F(RoutedTest, ExtraPrefixesLeadToTheVps) {
   ctl({"set", "101", on_public("addresses: [auto], routed: ['2001:db8:77::/64']")});
   ctl({"start", "--wait", "101"});
   EXPECT_EQ(host_has("192.0.2."), "");
-  EXPECT_THAT(host_has("2001:db8:77::/64"), HasSubstr("dev v101.0"));
+  EXPECT_THAT(host_has("2001:db8:77::/64"), HasSubstr("dev v101.venet0"));
 }
 
 // A prefix can lead to one VPS only.
@@ -130,7 +130,7 @@ TEST_F(RoutedTest, AnAddressThatAnswersIsWarnedOf) {
   EXPECT_THAT(made.err, HasSubstr("198.51.100.70 is in use already"));
   EXPECT_THAT(made.err, HasSubstr("2001:db8:1:0:64::70 is in use already"));
   EXPECT_EQ(state_of("101"), "running");
-  EXPECT_THAT(host_has("198.51.100.70"), HasSubstr("v101.0"));
+  EXPECT_THAT(host_has("198.51.100.70"), HasSubstr("v101.venet0"));
   // Asked once: it is its own from then on, whoever answers.
   EXPECT_THAT(ctl({"restart", "101"}).err, Not(HasSubstr("in use already")));
   nobody_has("198.51.100.70", "2001:db8:1:0:64::70");

@@ -112,7 +112,7 @@ TEST(CompileNetwork, BridgeAndRoutedGolden) {
             "route 0.0.0.0/0 via 10.200.0.1\n"
             "route ::/0 via fd00::1\n"
             "limit eth0: 100M bit/s to it\n"
-            "interface venet0: veth v101.1 with routes to it, " + format_mac(plan->ports[1].mac) + ", addresses 203.0.113.9/32, 2001:db8::9/128\n");
+            "interface venet0: veth v101.venet0 with routes to it, " + format_mac(plan->ports[1].mac) + ", addresses 203.0.113.9/32, 2001:db8::9/128\n");
   const auto& bridge = plan->ports[0];
   EXPECT_TRUE(bridge.isolated);
   EXPECT_FALSE(bridge.guard.arp);
