@@ -96,6 +96,22 @@ Result<StartPlan> plan_start(Services& services, const VpsPaths& paths, const De
   return start;
 }
 
+namespace {
+
+// What limits of its interfaces the kernel has turned out not to hold; the others are known before (plan_start).
+void warn_of_limits(Services& services, const std::string& id, Operation& operation) {
+  auto plan = services.networks->running(id);
+  if (!plan) return;
+  auto reports = services.networks->unenforced(*plan);
+  if (!reports) {
+    operation.warn("limits of its interfaces: " + reports.error().to_string());
+    return;
+  }
+  for (const auto& report : *reports) operation.warn(fmt::format("network.{}.{} is not enforced: {}", report.port, report.limit, report.by));
+}
+
+}  // namespace
+
 Result<> start_vps(Services& services, Monitor& monitor, const ContainerPtr& container, Operation& operation) {
   const auto& paths = container->paths;
   Definition definition;
@@ -130,6 +146,7 @@ Result<> start_vps(Services& services, Monitor& monitor, const ContainerPtr& con
     VPS_TRY(services.networks->reserve(definition, &said));
     for (const auto& warning : said) operation.warn(warning);
     if (auto kept = keep_addresses(services, container); !kept) operation.warn(kept.error().to_string());
+    if (auto filtered = services.networks->filter_bridges(definition); !filtered) operation.warn(filtered.error().to_string());
     auto start = VPS_TRY(plan_start(services, paths, definition, record));
     for (const auto& warning : start.warnings) operation.warn(warning);
     VPS_TRY(step("daemon.start.compile"));
@@ -172,6 +189,7 @@ Result<> start_vps(Services& services, Monitor& monitor, const ContainerPtr& con
     return begun;
   }
   if (begun) begun = wait_running(services, container);
+  if (begun) warn_of_limits(services, container->id, operation);
   if (begun) begun = step("daemon.start.running");
   if (begun || services.shutdown.stop_requested()) {
     undo.commit();  // vpsd going away does not touch what has been launched

@@ -68,7 +68,7 @@ class Attacher {
  private:
   Result<> make(const net::PortPlan& port) {
     // Without an end on the host there is nothing to hold a rate, which the reports say.
-    if (!has_host_end(port) && has_limits(port)) std::ranges::move(look_at_limits(host_, outside_, port), std::back_inserter(reports_));
+    if (!has_host_end(port) && port.has_limits()) std::ranges::move(look_at_limits(host_, outside_, port), std::back_inserter(reports_));
     if (port.mode == net::Mode::kHostDevice) return lend(port);
     if (port.mode == net::Mode::kMacvlan) {
       VPS_TRY(failpoint::hit("port.link"));
@@ -85,7 +85,7 @@ class Attacher {
     VPS_TRY(failpoint::hit("port.link"));
     VPS_TRY(make_veth(port));
     VPS_TRY(failpoint::hit("port.rates"));
-    if (has_limits(port)) {
+    if (port.has_limits()) {
       std::ranges::move(apply_limits(host_, outside_, port), std::back_inserter(reports_));
       VPS_TRY(outside_.run(set_up(0, port.host_link, true)));
     }
@@ -105,7 +105,7 @@ class Attacher {
       if (!there && VPS_TRY(find_link(inside_, port.guest_link))) return fail(Code::kExists, "the VPS has an interface {} already", port.guest_link);
     }
     // Not in the same batch: the kernel goes on behind a message that fails, and would set up somebody else's link of that name.
-    return outside_.run(finish_host_end(port, port_marker(host_, plan_.id), ipv6_));
+    return outside_.run(finish_host_end(port, port_marker(host_, plan_.id), ipv6_, reflects(plan_, port)));
   }
 
   Result<int> bridge_of(const net::PortPlan& port) {

@@ -98,6 +98,7 @@ void port_elements(Contents& contents, const std::string& id, const net::PortPla
     for (auto kind : port_kinds(where)) counters.put(where, drop_set(kind), link);
   };
   guards(table);
+  if (table == Table::kBridge) builder.put(table, "to_itself", link + link);
   if (table == Table::kInet) guards(Table::kArp);
   port_counters(contents, table, port.host_link, id, classes, epoch);
 }

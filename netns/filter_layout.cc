@@ -437,12 +437,21 @@ void nat_chains(Rules& rules) {
   }
 }
 
+// A port whose VPS is reached by a forward sends frames back to where they came from (hairpin mode, set_reflection): those that are for
+// this VPS alone. What a bridge takes to everybody would else come back as if another had sent it, a probe for a duplicate address too.
+void reflection_chain(Rules& rules) {
+  rules.base("reflected", "filter", NF_BR_FORWARD, kFilter);
+  rules.rule({meta(NFT_META_IIFNAME, 0), meta(NFT_META_OIFNAME, 4), in_set("to_itself", 0), payload(Base::kLink, 0, 6, 4), not_in_set("macs", 0), drop()});
+}
+
 std::vector<Layout> make_layouts() {
   Layout bridge{Table::kBridge, {}, {}, {}}, inet{Table::kInet, {}, {}, {}}, arp{Table::kArp, {}, {}, {}};
   Rules bridge_rules(bridge), inet_rules(inet), arp_rules(arp);
   guard_sets(bridge, true);
+  bridge.sets.push_back(plain("to_itself", both(kLinkType, kLinkType), 32));
   class_sets(bridge);
   guard_chains(bridge_rules, bridge, NF_BR_PRE_ROUTING, NF_BR_POST_ROUTING);
+  reflection_chain(bridge_rules);
 
   guard_sets(inet, true);
   inet_sets(inet);

@@ -105,7 +105,7 @@ Message tune_bridge(int link, std::string_view name) {
 
 Message create_veth(const net::PortPlan& plan, const MacAddress& host_mac, int bridge, int netns_fd) {
   Message message(RTM_NEWLINK, kNew, fmt::format("make the link {}", plan.host_link));
-  message.header(has_limits(plan) ? link_head(0) : link_head(0, IFF_UP, IFF_UP)).text(IFLA_IFNAME, plan.host_link).mac(IFLA_ADDRESS, host_mac);
+  message.header(plan.has_limits() ? link_head(0) : link_head(0, IFF_UP, IFF_UP)).text(IFLA_IFNAME, plan.host_link).mac(IFLA_ADDRESS, host_mac);
   one_queue(message);
   if (plan.mtu != 0) message.u32(IFLA_MTU, plan.mtu);
   if (bridge != 0) message.u32(IFLA_MASTER, static_cast<std::uint32_t>(bridge));
@@ -143,7 +143,7 @@ Message create_macvlan(const net::PortPlan& plan, int parent, int netns_fd) {
   return message;
 }
 
-Message finish_host_end(const net::PortPlan& plan, std::string_view alias, bool ipv6) {
+Message finish_host_end(const net::PortPlan& plan, std::string_view alias, bool ipv6, bool reflects) {
   Message message(RTM_NEWLINK, 0, fmt::format("set up the link {}", plan.host_link));
   bool routed = plan.mode == net::Mode::kRouted;
   message.header(link_head(0)).text(IFLA_IFNAME, plan.host_link).put(IFLA_IFALIAS, alias.data(), alias.size());
@@ -151,6 +151,7 @@ Message finish_host_end(const net::PortPlan& plan, std::string_view alias, bool 
     message.nest(IFLA_LINKINFO, [&](Message& info) {
       info.text(IFLA_INFO_SLAVE_KIND, "bridge").nest(IFLA_INFO_SLAVE_DATA, [&](Message& data) {
         data.u8(IFLA_BRPORT_ISOLATED, plan.isolated ? 1 : 0).u32(kPortMaxGroups, kGroupsOfAPort);
+        if (reflects) data.u8(IFLA_BRPORT_MODE, 1);
         // Who says that it routes multicast would get everybody's.
         if (plan.guard.router) data.u8(IFLA_BRPORT_MULTICAST_ROUTER, MDB_RTR_TYPE_DISABLED);
       });
@@ -164,6 +165,14 @@ Message finish_host_end(const net::PortPlan& plan, std::string_view alias, bool 
       });
     // No address of its own: a bridge's port needs none, and a routed link gets the gateway's.
     if (ipv6) families.nest(AF_INET6, [](Message& inet) { inet.u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE); });
+  });
+  return message;
+}
+
+Message set_reflection(int link, std::string_view name, bool on) {
+  auto message = change_link(link, fmt::format("set the hairpin mode of {}", name));
+  message.nest(IFLA_LINKINFO, [&](Message& info) {
+    info.text(IFLA_INFO_SLAVE_KIND, "bridge").nest(IFLA_INFO_SLAVE_DATA, [&](Message& data) { data.u8(IFLA_BRPORT_MODE, on ? 1 : 0); });
   });
   return message;
 }

@@ -45,6 +45,23 @@ Result<> detach(const Host& host, const net::VpsPlan& plan, bool links_too) {
 
 }  // namespace
 
+bool reflects(const net::VpsPlan& plan, const net::PortPlan& port) {
+  if (port.mode != net::Mode::kBridge) return false;
+  return std::ranges::any_of(plan.firewall.forwards, [&](const net::PortForward& forward) {
+    return std::ranges::any_of(port.addresses, [&](const Prefix& own) { return own.address == forward.guest; });
+  });
+}
+
+Result<> set_reflection(const Host& host, const net::VpsPlan& plan) {
+  auto socket = VPS_TRY(Socket::open());
+  for (const auto& port : plan.ports) {
+    if (port.mode != net::Mode::kBridge) continue;
+    auto link = VPS_TRY(find_host_end(host, socket, plan.id, port));
+    if (link) VPS_TRY(socket.run(set_reflection(link->index, port.host_link, reflects(plan, port))));
+  }
+  return {};
+}
+
 std::string port_marker(const Host& host, const std::string& id) { return marker(host, "port", id); }
 
 bool is_ours(const Host& host, const std::string& id, const net::PortPlan& port, const Link& link) {

@@ -42,6 +42,12 @@ Result<std::vector<LimitReport>> set_rates(const Host& host, const net::VpsPlan&
 // What set_rates would say, without setting anything.
 Result<std::vector<LimitReport>> report_rates(const Host& host, const net::VpsPlan& plan);
 
+// Whether frames from this port may go back to it: a bridge that shows its packets to the firewall (br_netfilter) turns those that the
+// VPS sends to a forward of its own around, instead of handing them to the host. What may come back is the filter's part.
+[[nodiscard]] bool reflects(const net::VpsPlan& plan, const net::PortPlan& port);
+// Sets that anew, while the ports are there.
+Result<> set_reflection(const Host& host, const net::VpsPlan& plan);
+
 // Devices that were lent to VPSes whose namespace has died: the kernel has put them back under another name. Finds them by their
 // marker or permanent MAC, restores name, MAC, MTU, addresses and whether they were up. Says what it restored. Devices of living
 // VPSes (`in_use`: ids) are left alone.

@@ -230,10 +230,6 @@ Result<> apply_packet_rate(Socket& socket, const Link& link, const std::optional
 
 }  // namespace
 
-bool has_limits(const net::PortPlan& port) {
-  return port.rate_in || port.rate_out || port.guarantee_in || port.guarantee_out || port.packets_per_second || port.total_in || port.total_out;
-}
-
 std::string shaper_name(const Host& host, unsigned number) {
   return fmt::format("vifb{}{}", sha256_hex(host.installation).substr(0, 8), number);
 }

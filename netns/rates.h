@@ -23,7 +23,6 @@ namespace vps::netns {
 Result<> ensure_totals(const Host& host, Socket& socket, const net::NetworkPlan& network);
 std::string network_shaper_name(const Host& host, std::string_view network, net::Direction direction);
 
-bool has_limits(const net::PortPlan& port);
 // The first shaping device of this vpsd; a number behind it where two ports have the same class (class_of).
 std::string shaper_name(const Host& host, unsigned number);
 

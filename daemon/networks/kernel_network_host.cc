@@ -48,6 +48,7 @@ class KernelNetworkHost final : public NetworkHost {
 
   Result<> release_ports(const net::VpsPlan& plan) override { return netns::release_ports(host_, plan); }
   Result<> detach_ports(const net::VpsPlan& plan) override { return netns::detach_ports(host_, plan); }
+  Result<> set_reflection(const net::VpsPlan& plan) override { return netns::set_reflection(host_, plan); }
   Result<std::vector<netns::LimitReport>> set_rates(const net::VpsPlan& plan) override { return netns::set_rates(host_, plan); }
   Result<std::vector<netns::LimitReport>> report_rates(const net::VpsPlan& plan) override { return netns::report_rates(host_, plan); }
   Result<std::vector<std::string>> sweep(const std::vector<std::string>& running) override {

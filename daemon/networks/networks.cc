@@ -313,6 +313,15 @@ std::vector<std::string> Networks::unfiltered_bridges(const Definition& definiti
   return names;
 }
 
+Result<> Networks::filter_bridges(const Definition& definition) {
+  if (!definition.network.firewall.filters()) return {};
+  for (const auto& name : unfiltered_bridges(definition)) {
+    const auto network = VPS_TRY(store_.get(name));
+    VPS_TRY(ensure(network));
+  }
+  return {};
+}
+
 Result<> Networks::ensure(const Network& network) {
   auto changes = VPS_TRY(host_->ensure_network(compile_host_network(network, config_.network_links)));
   for (const auto& change : changes) log::info("network {}: {}", network.name, change);
@@ -436,12 +445,26 @@ Result<std::vector<netns::LimitReport>> Networks::change_live(const net::VpsPlan
     std::scoped_lock lock(mutex_);
     running_[after.id] = after;
   }
-  auto reports = host_->set_rates(after);
+  auto reports = [&]() -> Result<std::vector<netns::LimitReport>> {
+    if (before->firewall.forwards != after.firewall.forwards) VPS_TRY(host_->set_reflection(after));
+    return host_->set_rates(after);
+  }();
   if (reports) return reports;
+  if (auto undone = host_->set_reflection(*before); !undone) log::error("vps {}: {}", after.id, undone.error().to_string());
   if (auto undone = host_->change(after, *before); !undone) log::error("vps {}: {}", after.id, undone.error().to_string());
   if (auto undone = host_->set_rates(*before); !undone) log::error("vps {}: {}", after.id, undone.error().to_string());
   std::scoped_lock lock(mutex_);
   running_[after.id] = *before;
+  return reports;
+}
+
+Result<std::vector<netns::LimitReport>> Networks::unenforced(const net::VpsPlan& plan) {
+  std::vector<netns::LimitReport> reports;
+  if (std::ranges::none_of(plan.ports, &net::PortPlan::has_limits)) return reports;
+  reports = VPS_TRY(host_->report_rates(plan));
+  auto held = [](const netns::LimitReport& report) { return report.enforced; };
+  if (!std::ranges::all_of(reports, held)) reports = VPS_TRY(host_->set_rates(plan));
+  std::erase_if(reports, held);
   return reports;
 }
 

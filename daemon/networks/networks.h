@@ -63,6 +63,8 @@ class Networks {
   Result<std::vector<std::string>> warnings(const Definition& definition);
   // Networks of `definition` whose VPSes reach each other without their firewalls: see Filter::bridge_is_filtered().
   std::vector<std::string> unfiltered_bridges(const Definition& definition) const;
+  // Before a start: where somebody has turned that off for a bridge, and this VPS has a firewall, it is turned on again.
+  Result<> filter_bridges(const Definition& definition);
   static constexpr std::string_view kUnfiltered = "the kernel shows packets within a bridge to no firewall (br_netfilter is not loaded, or off for it)";
   // Of a running VPS: what `definition` says, with the addresses that it runs with. nullopt: it has no ports.
   Result<std::optional<net::VpsPlan>> plan_live(const Definition& definition, const std::string& uuid);
@@ -74,6 +76,8 @@ class Networks {
   Result<std::vector<netns::LimitReport>> change_live(const net::VpsPlan& after);
   // What limits the ports of a VPS, by what.
   Result<std::vector<netns::LimitReport>> limits(const net::VpsPlan& plan) { return host_->report_rates(plan); }
+  // After a start: the limits of its ports that the kernel does not hold, though it was asked again, each with the reason.
+  Result<std::vector<netns::LimitReport>> unenforced(const net::VpsPlan& plan);
   [[nodiscard]] std::optional<net::VpsPlan> running(const std::string& vps) const;
 
   // --- at start of vpsd, and when somebody has touched our tables ---

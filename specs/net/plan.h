@@ -73,6 +73,9 @@ struct PortPlan {
   std::optional<BitRate> total_in, total_out;      // of its network: what the guarantees are shares of
   std::optional<std::uint64_t> packets_per_second; // from the VPS
   GuardPlan guard;
+  [[nodiscard]] bool has_limits() const {
+    return rate_in || rate_out || guarantee_in || guarantee_out || packets_per_second || total_in || total_out;
+  }
   bool operator==(const PortPlan&) const = default;
 };
 

@@ -1,4 +1,5 @@
 // NAT, forwards, firewall, caps, counters, and what others do to our tables.
+#include <linux/if_ether.h>
 #include <poll.h>
 
 #include <set>
@@ -63,17 +64,58 @@ TEST_F(NetFilter, ForwardsPortsFromOutsideFromInsideAndFromTheHost) {
   EXPECT_EQ(round_trip(two, "2001:db8:1::2", 8080, one, "fd77::101", 80), "fd77::1");
   EXPECT_EQ(round_trip(two, "10.77.0.1", 9000, one, "10.77.0.101", 90), "10.77.0.1");
   EXPECT_NE(round_trip(host_, "198.51.100.2", 8080, one, "10.77.0.101", 80), "lost");
-  // Bridge netfilter keeps a VPS from reaching itself this way: docs/design/network.md.
+  // Itself, too: by way of the host, or of the bridge where that shows its packets to the firewall.
   (void)host_filters_bridges("0");
-  bridge_filters("0");
-  EXPECT_EQ(round_trip(one, "198.51.100.2", 8080, one, "10.77.0.101", 80), "10.77.0.1");
+  for (const char* on : {"1", "0"}) {
+    bridge_filters(on);
+    EXPECT_EQ(round_trip(one, "198.51.100.2", 8080, one, "10.77.0.101", 80), "10.77.0.1") << on;
+    EXPECT_EQ(round_trip(one, "2001:db8:1::2", 8080, one, "fd77::101", 80), "fd77::1") << on;
+    EXPECT_EQ(round_trip(one, "10.77.0.1", 9000, one, "10.77.0.101", 90), "10.77.0.1") << on;
+    EXPECT_EQ(round_trip(two, "198.51.100.2", 8080, one, "10.77.0.101", 80), "10.77.0.1") << on;
+  }
+  bridge_filters("1");
   auto without = plan;
   without.firewall.forwards.clear();
   change(without);
+  EXPECT_TRUE(on_host([&] { return set_reflection(where_, without); }));
   EXPECT_THAT(check(), IsEmpty());
   auto server = bound(one, "10.77.0.101", 80), client = bound(internet_, "0.0.0.0", 0);
   EXPECT_TRUE(send(client, "198.51.100.2", 8080));
   EXPECT_FALSE(readable(server));
+}
+
+// What a VPS with a forward sends to everybody comes not back to it, or it would take its own probe for another's address.
+TEST_F(NetFilter, ReflectsOnlyWhatIsForTheVpsItself) {
+  auto plan = plan_of(false, 101);
+  plan.firewall.forwards = {{1, std::nullopt, net::Protocol::kUdp, 9000, 90, ip("10.77.0.101")}};
+  auto one = start(plan), two = start(plan_of(false, 102));
+  ASSERT_EQ(round_trip(one, "10.77.0.102", 7, two, "10.77.0.102", 7), "10.77.0.101");
+  auto heard_by = [](const Namespace& guest) {
+    return guest.in([] { return UniqueFd(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, htons(ETH_P_ALL))); });
+  };
+  auto own = heard_by(one), others = heard_by(two);
+  const MacAddress all{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}, group{{0x33, 0x33, 0, 0, 0, 1}}, nobody{{2, 0, 0, 0, 0x77, 0x77}};
+  const std::string payload = udp(1000, 9, "reflected?");
+  const auto send_to = [&](const MacAddress& to) {
+    return frame(to, mac(101), ETH_P_IP, ipv4(ip("10.77.0.101"), ip("10.77.0.255"), IPPROTO_UDP, payload));
+  };
+  for (const auto& to : {all, group, nobody, mac(101)}) ASSERT_TRUE(one.in([&] { return send_frame("eth0", send_to(to)); }));
+  // Destinations of what carries the payload and was not sent from here.
+  auto heard = [&](const UniqueFd& fd) {
+    std::vector<std::string> found;
+    std::string buffer(2048, '\0');
+    while (readable(fd)) {
+      sockaddr_ll from{};
+      socklen_t size = sizeof from;
+      const auto got = ::recvfrom(fd.get(), buffer.data(), buffer.size(), 0, reinterpret_cast<sockaddr*>(&from), &size);
+      if (got > 6 && from.sll_pkttype != PACKET_OUTGOING && buffer.substr(0, static_cast<std::size_t>(got)).find("reflected?") != std::string::npos)
+        found.push_back(buffer.substr(0, 6));
+    }
+    return found;
+  };
+  EXPECT_THAT(heard(others), testing::UnorderedElementsAre(raw(all), raw(group), raw(nobody)));
+  EXPECT_THAT(heard(own), ElementsAre(raw(mac(101)))) << "the way of a forward to itself";
+  EXPECT_NE(nft("list ruleset"), "");
 }
 
 TEST_F(NetFilter, FirewallIsStatefulCountsAndChangesLive) {

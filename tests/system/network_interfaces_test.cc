@@ -116,8 +116,8 @@ TEST_F(InterfacesTest, OneThatIsTakenOutLeavesNothingAndTheOthersAsTheyWere) {
   const auto before = links_of("101");
   ASSERT_EQ(before.size(), 3u);
   const auto gone = before.at("eth1");
-  ctl({"set", "101", interfaces(kPublic, kTwo)});
-  ctl({"restart", "--wait", "101"});
+  ctl({"set", "101", interfaces(kPublic, kTwo), "network.interfaces.eth2.guaranteeOut=1M"});
+  EXPECT_THAT(ctl({"restart", "--wait", "101"}).err, testing::HasSubstr("network.eth2.guaranteeOut is not enforced: nothing is guaranteed"));
   const auto after = links_of("101");
   ASSERT_EQ(after.size(), 2u);
   for (const char* name : {"eth0", "eth2"}) {
