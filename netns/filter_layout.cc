@@ -439,8 +439,9 @@ void nat_chains(Rules& rules) {
 
 // A port whose VPS is reached by a forward sends frames back to where they came from (hairpin mode, set_reflection): those that are for
 // this VPS alone. What a bridge takes to everybody would else come back as if another had sent it, a probe for a duplicate address too.
+// Before br_netfilter (-1): where that has had a packet, Linux 6.1 goes on behind priority 0.
 void reflection_chain(Rules& rules) {
-  rules.base("reflected", "filter", NF_BR_FORWARD, kFilter);
+  rules.base("reflected", "filter", NF_BR_FORWARD, kFirst);
   rules.rule({meta(NFT_META_IIFNAME, 0), meta(NFT_META_OIFNAME, 4), in_set("to_itself", 0), payload(Base::kLink, 0, 6, 4), not_in_set("macs", 0), drop()});
 }
 
