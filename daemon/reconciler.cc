@@ -69,12 +69,19 @@ RecoveryReport Reconciler::recover() {
   return report_;
 }
 
-// All at once: while definitions are read each of them writes down how its VPS is, and nobody is waited for.
+// All at once: while definitions are read each of them writes down how its VPS is, and nobody is waited for. The networks know what
+// lives before the first end is settled: a start that was refused for another's prefix must not take that away when it is undone.
 void Reconciler::call_supervisors(const std::vector<std::string>& ids) {
   for (const auto& id : ids) {
     const auto paths = vps_paths(services_.config.roots, id);
     bool settled_otherwise = path_exists(marker_path(paths, Marker::kDestroying)) || path_exists(marker_path(paths, Marker::kCreating));
-    if (!settled_otherwise && path_exists(paths.run_dir)) calls_.emplace(id, supervisor::Client::connect(paths.supervisor_socket));
+    if (settled_otherwise || !path_exists(paths.run_dir)) continue;
+    const auto& client = calls_.emplace(id, supervisor::Client::connect(paths.supervisor_socket)).first->second;
+    if (!client) continue;
+    auto plan = read_plan(paths);
+    if (!plan) continue;
+    services_.networks->adopt(plan->network);
+    plans_.emplace(id, *std::move(plan));
   }
 }
 
@@ -189,9 +196,6 @@ ContainerPtr Reconciler::read(const std::string& id) {
 void Reconciler::restore_addresses(const std::vector<ContainerPtr>& containers) {
   std::vector<LeaseBook::Claim> claims;
   for (const auto& container : containers) {
-    const auto call = calls_.find(container->id);
-    if (call != calls_.end() && call->second)
-      if (auto plan = read_plan(container->paths)) plans_.emplace(container->id, *std::move(plan));
     const auto running = plans_.find(container->id);
     const auto& facts = container->facts;
     auto said = lease_claims(facts.record.addresses, facts.definition, running == plans_.end() ? nullptr : &running->second.network);
@@ -255,10 +259,7 @@ void Reconciler::adopt(const ContainerPtr& container, supervisor::Client client)
     if (active)
       if (auto parsed = parse_definition(*active, "active.yaml")) facts.active = *parsed;
     if (!facts.active) facts.active = facts.definition;
-    if (auto plan = plans_.find(container->id); plan != plans_.end()) {
-      facts.init_kind = plan->second.init_kind;
-      services_.networks->adopt(plan->second.network);
-    }
+    if (auto plan = plans_.find(container->id); plan != plans_.end()) facts.init_kind = plan->second.init_kind;
   }
   services_.ledger->append("vps.adopted", container->id, fmt::format("found {}", state_name(container->state())));
   report_.adopted.push_back(container->id);

@@ -124,6 +124,28 @@ TEST_F(RoutedTest, APrefixOfAnotherIsRefused) {
   EXPECT_EQ(ping_from_outside(one), 0);
 }
 
+// vpsd dies between the refusal of a start and what undoes it: the plan that is left names what another has.
+TEST_F(RoutedTest, AnUndoneStartTakesNothingOfAnother) {
+  create("101", "addresses: [auto]");
+  create("102", "addresses: [auto], routed: [192.0.2.64/29]");
+  ctl({"start", "--wait", "102"});
+  const auto two = addresses("102").at(0);
+  const auto entries = host_has(two) + host_has("192.0.2.64");
+  ASSERT_THAT(entries, HasSubstr("proxy"));
+  ASSERT_TRUE(vpsd_->kill());
+  const auto plan_of = [&](const std::string& id) { return vpsd_->run_dir() + "/containers/" + id + "/plan.json"; };
+  auto plan = read_file(plan_of("102"), 1 << 20);
+  ASSERT_TRUE(plan);
+  for (std::size_t at = 0; (at = plan->find("102", at)) != std::string::npos; ++at) plan->replace(at, 3, "101");
+  ASSERT_TRUE(make_dirs(vpsd_->run_dir() + "/containers/101", 0700));
+  ASSERT_TRUE(write_file_atomic(plan_of("101"), *plan, 0600));
+  restart_vpsd();
+  EXPECT_EQ(state_of("101"), "stopped");
+  EXPECT_FALSE(path_exists(plan_of("101")));
+  EXPECT_EQ(host_has(two) + host_has("192.0.2.64"), entries);
+  EXPECT_EQ(ping_from_outside(two), 0);
+}
+
 TEST_F(RoutedTest, AnAddressThatAnswersIsWarnedOf) {
   somebody_has("198.51.100.70", "2001:db8:1:0:64::70");
   auto made = ctl({"create", "101", "-t", "busybox", "--start", "--set", on_public("addresses: [198.51.100.70, '2001:db8:1:0:64::70']")});
