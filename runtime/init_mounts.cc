@@ -277,6 +277,12 @@ Result<> readonly_paths(InitContext& c) {
   for (const auto& path : c.linux_section().readonly_paths) {
     auto target = VPS_TRY(open_present(c, path));
     if (!target) continue;
+    // What has been bound onto itself needs no second mount: this is what it was made for.
+    const bool own = std::ranges::any_of(c.in.plan->mounts, [&](const PlannedMount& mount) { return mount.from_own_tree && mount.destination == path; });
+    if (own) {
+      VPS_TRY_CTX(path, ns::set_mount_attr(target.get(), MOUNT_ATTR_RDONLY, 0, false));
+      continue;
+    }
     // Recursive, so that mounts below keep their own mode (/proc/sys/net stays writable); only the top turns read-only.
     auto copy = VPS_TRY_CTX(path, ns::clone_mount(target.get(), "", true));
     VPS_TRY_CTX(path, ns::set_mount_attr(copy.get(), MOUNT_ATTR_RDONLY, 0, false));

@@ -95,6 +95,8 @@ std::vector<oci::Mount> mounts(const CompileInput& input, const VpsPaths& paths)
   const bool user_namespace = has_user_namespace(input);
   std::vector<oci::Mount> list;
   list.push_back(file_system("/proc", "proc", "proc", {"nosuid", "nodev", "noexec"}));
+  // /proc/sys first: it is a mount of its own then, which turns read-only as it is. Covered by another one, all of these would be there twice.
+  list.push_back(writable_again("/proc/sys"));
   for (auto& path : own_parameters(user_namespace)) list.push_back(writable_again(std::move(path)));
   // Read-only, which also keeps systemd from starting udev.
   list.push_back(file_system("/sys", "sysfs", "sysfs", {"nosuid", "nodev", "noexec", "ro"}));

@@ -129,6 +129,7 @@ TEST_F(SecurityTest, ProcSysIsReadOnlyExceptItsOwnNetwork) {
   ctl({"exec", "101", "--", "sh", "-c", "echo 1 > /proc/sys/kernel/printk"}, 1);
   ctl({"exec", "101", "--", "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"});
   EXPECT_EQ(in("cat /proc/sys/net/ipv4/ip_forward"), "1\n");
+  EXPECT_EQ(in("cut -d' ' -f5 /proc/self/mountinfo | sort | uniq -d"), "") << "nothing is mounted over what is there already";
 }
 
 TEST_F(SecurityTest, SymlinksOfATenantDoNotLeadOut) {
