@@ -2,18 +2,19 @@
 # Runs a script in a throw-away virtual machine: Debian's kernel, a pure cgroup v2 tree with every controller, full root.
 # QEMU's emulation is enough (no KVM); a run that does nothing takes some seconds.
 #
-#   tools/vm.sh [--kernel 6.1|6.12] [--cpus N] [--mem M] [--timeout S] [--input FILE|DIR]... [--out DIR] [--packages "a b"] [--pair]
-#               SCRIPT [ARG...]
+#   tools/vm.sh [--kernel 6.1|6.12] [--cpus N] [--mem M] [--timeout S] [--input FILE|DIR]... [--out DIR] [--packages "a b"]
+#               [--pair|--nic] SCRIPT [ARG...]
 #
 # Each input is found in the guest as /in/<its name>, or with --input PATH=NAME as /in/NAME. What the script leaves in /out
 # comes back into --out. The exit status is the script's; 77: the archive has no such kernel.
 # --pair boots two guests, a and b, on one virtual wire. The script runs in both, with VM_NAME (a or b), VM_ADDRESS and VM_PEER
 # (the other's address) set; lines of the console begin with the name, files come back into --out/a and --out/b, and the exit
 # status is that of the first guest that failed.
+# --nic gives the guest a network card that leads nowhere, for scripts to do with as they like.
 # Kernel, initramfs and root image are kept in $VPS_VM_CACHE (/var/cache/vpsd-vm), named by what they are made of.
 set -euo pipefail
 
-kernel=6.1 cpus=1 mem=2048 limit=600 out="" inputs=() pair=""
+kernel=6.1 cpus=1 mem=2048 limit=600 out="" inputs=() pair="" nic=""
 packages="bash coreutils procps iproute2 kmod busybox-static util-linux libarchive13 libyaml-cpp0.7 libspdlog1.10 libfmt9 libsqlite3-0
   libseccomp2 libcap2 libmnl0 libnftnl11 libzstd1 acl attr e2fsprogs jq nftables iputils-ping strace"
 die() { echo "vm.sh: $*" >&2; exit 2; }
@@ -27,7 +28,8 @@ while [ $# -gt 0 ]; do
     --out) out=$2; shift 2 ;;
     --packages) packages+=" $2"; shift 2 ;;
     --pair) pair=1; shift ;;
-    -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --nic) nic=1; shift ;;
+    -h | --help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) die "unknown option $1" ;;
     *) break ;;
   esac
@@ -232,6 +234,7 @@ for name in "${names[@]}"; do
     wire=(-netdev "dgram,id=wire,local.type=unix,local.path=$work/wire.$name,remote.type=unix,remote.path=$work/wire.$other"
       -device "virtio-net-pci,netdev=wire,mac=02:00:00:00:00:$mac")
   fi
+  [ -z "$nic" ] || wire+=(-netdev hubport,id=nic,hubid=0 -device "virtio-net-pci,netdev=nic,mac=02:00:00:00:01:01")
   boot "$name" ${wire[@]+"${wire[@]}"} &
   guests+=($!)
   show "$name" $! "${pair:+$name| }" &

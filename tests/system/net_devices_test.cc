@@ -2,9 +2,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+
+#include <cstdlib>
 
 #include "netns/announce.h"
 #include "netns/link_messages.h"
+#include "netns/tc_messages.h"
 #include "tests/support/command.h"
 #include "tests/support/net_fixture.h"
 
@@ -145,6 +149,55 @@ TEST_F(NetDevices, ADeviceIsFoundAgainAfterACrash) {
   EXPECT_EQ(device(), device_before);
   EXPECT_EQ(picture(), before);
   EXPECT_THAT(recover({}), IsEmpty());
+}
+
+// A real card, which outlives the namespace that it was lent to: the kernel puts it back into its first namespace, down, without
+// addresses, under the name that it had inside or "dev" and a number where that is taken. The virtual machines of the tests have one.
+TEST_F(NetDevices, ACardIsFoundAgainWhenItsNamespaceHasDied) {
+  const char* card = std::getenv("VPS_TEST_NIC");
+  if (card == nullptr) GTEST_SKIP() << "no network card that a test may take (VPS_TEST_NIC)";
+  auto socket = *Socket::open();
+  auto state = [&] {
+    auto found = *find_link(socket, "lan0");
+    std::vector<std::string> lines;
+    if (!found) return lines;
+    lines.push_back(fmt::format("{} {} {} {}", format_mac(*found->mac), found->mtu, found->up(), found->alias));
+    for (const auto& each : *addresses(socket))
+      if (each.link == found->index && each.scope != RT_SCOPE_LINK) lines.push_back(format_prefix(each.prefix));
+    return lines;
+  };
+  auto found = *need_link(socket, card);
+  const auto two = mac(2);
+  Message prepare[] = {set_up(found.index, card, false), rename_link(found.index, card, "lan0"), set_mtu(found.index, "lan0", 1450),
+                       set_mac(found.index, "lan0", two), add_address(found.index, "lan0", prefix("192.0.2.1/24")),
+                       set_up(found.index, "lan0", true), add_address(found.index, "lan0", prefix("2001:db8:2::1/64"))};
+  ASSERT_TRUE(socket.run(prepare));
+  const auto before = state();
+  ASSERT_EQ(before.size(), 3u);
+  for (const bool taken : {false, true}) {
+    SCOPED_TRACE(taken ? "its inside name is taken meanwhile" : "");
+    {
+      auto guest = Namespace::make();
+      auto lent = attach_ports(where_, vps("101", device_port()), guest.fd());
+      ASSERT_TRUE(lent) << lent.error().to_string();
+      EXPECT_THAT(state(), IsEmpty());
+      auto inside = link(guest, "eth0");
+      ASSERT_TRUE(inside);
+      EXPECT_EQ(inside->mtu, 1400u);
+      if (taken) {
+        ASSERT_TRUE(socket.run(create_shaper("eth0")));
+      }
+    }
+    EXPECT_TRUE(test::eventually([&] {
+      auto back = recover_devices(where_, {});
+      return back && !back->empty() && back->front().find("lan0") != std::string::npos;
+    }));
+    EXPECT_EQ(state(), before);
+    EXPECT_THAT(*list_dir(where_.run_dir + "/devices"), IsEmpty());
+  }
+  ASSERT_TRUE(socket.run(delete_link(need_link(socket, "eth0")->index, "eth0")));
+  Message undo[] = {set_up(found.index, "lan0", false), rename_link(found.index, "lan0", card), set_mac(found.index, card, *found.mac)};
+  ASSERT_TRUE(socket.run(undo));
 }
 
 TEST_F(NetDevices, DevicesThatAreNotThereOrInUseAreNamed) {

@@ -18,7 +18,7 @@ PROGRAMS = ["vpsd", "vpsctl", "vps-supervise", "vpsrun"]
 KERNEL_MISSING = 77
 
 # What runs in one boot: [(binary below tests/, gtest filter)], further binaries that those start, the templates, Debian packages
-# that the guest has beside the usual ones, and its time limit in seconds. What a pure v2 tree and full root cannot change
+# that the guest has beside the usual ones, whether it has a network card to lend, and its time limit in seconds. What a pure v2 tree and full root cannot change
 # (parsing, the API's input checks) runs natively only.
 SETS = {
     "life": {
@@ -35,6 +35,15 @@ SETS = {
     "net": {
         "tests": [("system/system_net", "*"), ("system/system_net_filter", "-*Thousand*")],
         "templates": [],
+        "card": True,
+        "limit": 600,
+    },
+    # Of the same what touches most of the kernel, for the second one.
+    "netmain": {
+        "tests": [("system/system_net", "NetPorts.*:NetDevices.*:NetRates.TheCap*:NetRates.Guarantees*:NetRates.TheKernel*"),
+                  ("system/system_net_filter", "NetFilter.*:*DropsEachKind*:*ClassesAreExact*")],
+        "templates": [],
+        "card": True,
         "limit": 600,
     },
     "oci": {
@@ -126,9 +135,10 @@ def main():
     work = tempfile.mkdtemp(prefix="vpsd-vm-set-")
     try:
         packages = ["--packages", chosen["packages"]] if "packages" in chosen else []
+        card = ["--nic"] if chosen.get("card") else []
         arguments = [part for test, names in chosen["tests"] for part in (os.path.basename(test), names)]
         command = [SOURCE + "/tools/vm.sh", "--kernel", options.kernel, "--timeout", str(chosen["limit"]), "--out", work + "/out",
-                   *packages, *stage_inputs(options.build, work, chosen),
+                   *card, *packages, *stage_inputs(options.build, work, chosen),
                    SOURCE + "/tests/vm/guest.sh", os.path.abspath(options.build), *arguments]
         run = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         if run.returncode == KERNEL_MISSING:
