@@ -38,11 +38,27 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release")
   target_link_options(vps_settings INTERFACE -Wl,--gc-sections -Wl,-z,relro,-z,now)
 endif()
 
+# The standard library's headers, compiled once, for the builds with sanitizers: a third of a small source's time. The others go without,
+# so that a source that does not include what it uses fails there.
+function(vps_library_headers name)
+  if(NOT VPS_SANITIZE)
+    return()
+  endif()
+  if(NOT TARGET vps_precompiled_library)
+    add_library(vps_precompiled_library OBJECT ${PROJECT_SOURCE_DIR}/base/precompiled.cc)
+    target_link_libraries(vps_precompiled_library PRIVATE vps_settings)
+    target_precompile_headers(vps_precompiled_library PRIVATE <algorithm> <array> <chrono> <condition_variable> <expected> <functional> <map>
+                              <memory> <mutex> <optional> <set> <span> <string> <string_view> <thread> <variant> <vector> <fmt/core.h>)
+  endif()
+  target_precompile_headers(${name} REUSE_FROM vps_precompiled_library)
+endfunction()
+
 # vps_library(NAME SOURCES a.cc ... [DEPS vps_base ...] [PRIVATE_DEPS ...])  ->  static library target vps_NAME
 function(vps_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
   add_library(vps_${name} STATIC ${ARG_SOURCES})
   target_link_libraries(vps_${name} PUBLIC vps_settings ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
+  vps_library_headers(vps_${name})
 endfunction()
 
 # vps_program(NAME [STATIC] SOURCES ... DEPS ...)  ->  executable NAME, installed under bin/ or sbin/ by packaging/
