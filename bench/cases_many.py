@@ -41,14 +41,13 @@ def many(bench, count):
     for vps in ids:
         bench.create(vps, "busybox", "--ram", "32M", "--set", f"init={json.dumps(SLEEP)}")
     figures = {"create each (ms)": (time.perf_counter() - began) * 1000 / count}
-    daemon, kernel = pss_kib(bench.vpsd.pid), kernel_kib()
+    daemon = pss_kib(bench.vpsd.pid)
     starts = [bench.ctl("start", vps)["ms"] for vps in ids]
     tenth = 50 if count >= 200 else 10
     figures["start each (ms)"] = harness.quantile(starts, 0.5)
     figures[f"last {tenth} / first {tenth} starts"] = harness.quantile(starts[-tenth:], 0.5) / harness.quantile(starts[:tenth], 0.5)
     time.sleep(1)
     mine = [pss_kib(pid) for pid, command in supervisors() if bench.run in command or bench.root in command]
-    figures["kernel per VPS (KiB)"] = (kernel_kib() - kernel) / count
     figures["supervisor PSS (KiB)"] = sum(mine) / max(len(mine), 1)
     figures["vpsd per VPS (KiB)"] = (pss_kib(bench.vpsd.pid) - daemon) / count
     figures["vpsd PSS (KiB)"] = pss_kib(bench.vpsd.pid)
@@ -65,22 +64,54 @@ def many(bench, count):
     began = time.perf_counter()
     bench.ctl("destroy", "--force", *ids)
     figures["forced stop and destroy each (ms)"] = (time.perf_counter() - began) * 1000 / count
-    figures.update(floor_many(bench, count))
-    table = f"### density, {count} VPSes\n\n| | |\n|---|---|\n" + "\n".join(f"| {name} | {value:.2f} |" for name, value in figures.items()) + "\n"
-    return {"case": f"density {count}", "figures": figures, "table": table}
+    figures["floor: start each (ms)"] = floor_starts(bench, count)
+    return table_of(f"density {count}", f"density, {count} VPSes", figures)
 
 
-def floor_many(bench, count):
-    kernel, cleans, starts = kernel_kib(), [], []
+def table_of(case, title, figures):
+    table = f"### {title}\n\n| | |\n|---|---|\n" + "\n".join(f"| {name} | {value:.2f} |" for name, value in figures.items()) + "\n"
+    return {"case": case, "figures": figures, "table": table}
+
+
+def floor_starts(bench, count):
+    cleans, starts = [], []
     for _ in range(count):
         command, clean = bench.floor_run(SLEEP, detach=True)
         starts.append(must(bench.host.run(command), "floor")["ms"])
         cleans.append(clean)
-    time.sleep(1)
-    used = (kernel_kib() - kernel) / count
     for clean in cleans:
         clean()
-    return {"floor: start each (ms)": harness.quantile(starts, 0.5), "floor: kernel per container (KiB)": used}
+    return harness.quantile(starts, 0.5)
+
+
+def kernel_memory(bench, blocks=6, size=100):
+    """what the kernel itself uses for an idle VPS and for a container of the floor: hundreds of each, in turn, all running"""
+    bench.template("busybox")
+    ids = [f"k{i}" for i in range(blocks * size)]
+    for vps in ids:
+        bench.create(vps, "busybox", "--ram", "32M", "--set", f"init={json.dumps(SLEEP)}")
+    used, cleans = {"VPS": [], "floor": []}, []
+    for block in range(blocks):
+        for kind in used:
+            before = kernel_kib()
+            for i in range(size):
+                if kind == "VPS":
+                    bench.ctl("start", ids[block * size + i])
+                else:
+                    command, clean = bench.floor_run(SLEEP, detach=True)
+                    must(bench.host.run(command), "floor")
+                    cleans.append(clean)
+            time.sleep(1)
+            used[kind].append((kernel_kib() - before) / size)
+    for clean in cleans:
+        clean()
+    bench.ctl("destroy", "--force", *ids)
+    # The first of each fills what earlier ones have left in the kernel's caches.
+    middle = {kind: harness.quantile(values[1:], 0.5) for kind, values in used.items()}
+    yield table_of("kernel-memory", f"kernel-memory, {blocks} times {size} of each in turn", {
+        "kernel per VPS (KiB)": middle["VPS"], "least": min(used["VPS"][1:]), "most": max(used["VPS"][1:]),
+        "floor: kernel per container (KiB)": middle["floor"], "floor: least": min(used["floor"][1:]), "floor: most": max(used["floor"][1:]),
+        "VPS / floor": middle["VPS"] / middle["floor"]})
 
 
 def list_1000(bench):
