@@ -234,7 +234,7 @@ for name in "${names[@]}"; do
     wire=(-netdev "dgram,id=wire,local.type=unix,local.path=$work/wire.$name,remote.type=unix,remote.path=$work/wire.$other"
       -device "virtio-net-pci,netdev=wire,mac=02:00:00:00:00:$mac")
   fi
-  [ -z "$nic" ] || wire+=(-netdev hubport,id=nic,hubid=0 -device "virtio-net-pci,netdev=nic,mac=02:00:00:00:01:01")
+  [ -z "$nic" ] || wire+=(-netdev "hubport,id=nic,hubid=0" -device "virtio-net-pci,netdev=nic,mac=02:00:00:00:01:01")
   boot "$name" ${wire[@]+"${wire[@]}"} &
   guests+=($!)
   show "$name" $! "${pair:+$name| }" &

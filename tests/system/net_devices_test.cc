@@ -155,7 +155,7 @@ TEST_F(NetDevices, ADeviceIsFoundAgainAfterACrash) {
 // addresses, under the name that it had inside or "dev" and a number where that is taken. The virtual machines of the tests have one.
 TEST_F(NetDevices, ACardIsFoundAgainWhenItsNamespaceHasDied) {
   const char* card = std::getenv("VPS_TEST_NIC");
-  if (card == nullptr) GTEST_SKIP() << "no network card that a test may take (VPS_TEST_NIC)";
+  if (card == nullptr || *card == '\0') GTEST_SKIP() << "no network card that a test may take (VPS_TEST_NIC)";
   auto socket = *Socket::open();
   auto state = [&] {
     auto found = *find_link(socket, "lan0");

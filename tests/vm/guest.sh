@@ -6,9 +6,11 @@ mkdir -p "$1/tests"
 ln -s /in/bin "$1/bin"
 ln -s /in/tests "$1/tests/conformance"
 shift
+VPS_TEST_NIC=
 for card in /sys/class/net/*/device; do
-  [ ! -e "$card" ] || export VPS_TEST_NIC="$(basename "$(dirname "$card")")"
+  [ ! -e "$card" ] || VPS_TEST_NIC=$(basename "$(dirname "$card")")
 done
+export VPS_TEST_NIC
 umount /tmp  # tests that want a disk under /tmp
 fallocate -l 256M /swapfile && chmod 600 /swapfile && mkswap -q /swapfile && swapon /swapfile
 echo "guest: $(uname -r), controllers: $(cat /sys/fs/cgroup/cgroup.controllers), $(cut -d' ' -f1 /proc/uptime) s after boot"
