@@ -1,5 +1,8 @@
 // Routed networks from the uplink's side: prefixes that lead to a VPS, and addresses that somebody else answers for.
+#include <fmt/core.h>
 #include <gmock/gmock.h>
+
+#include <thread>
 
 #include "base/files.h"
 #include "tests/system/network_fixture.h"
@@ -209,6 +212,30 @@ TEST_F(RoutedTest, AnAddressThatAnswersIsRefused) {
   ctl({"start", "--wait", "102"});
   EXPECT_EQ(held("102"), "198.51.100.72/32 ");
   EXPECT_EQ(ping_from_outside("198.51.100.72"), 0);
+}
+
+// A download of some seconds: vpsd is killed and comes back, and somebody flushes all rules, while it goes on.
+TEST_F(RoutedTest, ATransferOutlivesANewVpsdAndAFlush) {
+  constexpr int kBytes = 30'000'000;
+  create("101", "addresses: [auto], rateIn: 40M");
+  ctl({"start", "--wait", "101"});
+  ctl({"firewall", "101", "default", "in", "drop"});
+  std::jthread server([&] { (void)scene_->internet({"sh", "-c", fmt::format("head -c {} /dev/zero | busybox nc -l -p 5001", kBytes)}); });
+  // Its input stays open: nc would end the connection with it.
+  ctl({"exec", "--detach", "101", "--", "sh", "-c", "for i in 1 2 3 4 5 6 7 8; do sleep 300 | nc 203.0.113.1 5001 >/tmp/got; [ -s /tmp/got ] && break; sleep 1; done"});
+  auto got = [&] {
+    const auto text = vpsd_->ctl({"exec", "101", "--", "sh", "-c", "wc -c </tmp/got"}).out;
+    return text.empty() ? 0 : std::stoi(text);
+  };
+  ASSERT_TRUE(eventually([&] { return got() > 100'000; }));
+  ASSERT_TRUE(vpsd_->kill());
+  restart_vpsd();
+  ASSERT_TRUE(NetworkScene::host({"nft", "flush", "ruleset"}));
+  wait_event("network.repaired", "");
+  EXPECT_LT(got(), kBytes) << "it was over before the rules were back";
+  EXPECT_TRUE(eventually([&] { return got() == kBytes; })) << got();
+  // And the firewall holds again.
+  EXPECT_NE(ping_from_outside(addresses("101").at(0), false), 0);
 }
 
 }  // namespace
