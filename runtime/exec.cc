@@ -112,6 +112,7 @@ Result<> take_user(ExecRequest& request, int root_fd) {
   auto user = VPS_TRY(resolve_user(request.user, passwd, group));
   auto& process = request.process;
   process.user = user.user;
+  set_default_env(process.env, "PATH", kDefaultPath);
   set_default_env(process.env, "HOME", user.home);
   if (!user.name.empty()) {
     set_default_env(process.env, "USER", user.name);

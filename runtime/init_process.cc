@@ -36,7 +36,7 @@ std::string path_of(const oci::Process& process) {
   constexpr std::string_view kKey = "PATH=";
   for (const auto& entry : process.env)
     if (entry.starts_with(kKey)) return entry.substr(kKey.size());
-  return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  return std::string(kDefaultPath);
 }
 
 Result<> enter_cwd(const std::string& cwd) {

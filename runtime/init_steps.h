@@ -5,6 +5,9 @@
 
 namespace vps::runtime {
 
+// Where a program is looked for, and PATH of what vpsd runs in a VPS, when nothing else is said: dpkg(1) does nothing without.
+inline constexpr std::string_view kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 Result<> load_filter(const namespaces::SeccompProgram& program, const SyncChannel* channel);
 
 // Nothing blocked and nothing ignored, whatever our own parent has made of it: both would outlive execve.

@@ -84,7 +84,8 @@ constinit const CommandSpec kExec = {
         "Runs a program inside a running VPS, in its namespaces and under its limits. Without -t the program gets our own standard "
         "output and error, and with -i our standard input: the descriptors themselves, so that nothing is copied and pipes stay "
         "pipes. SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGWINCH are passed on to it.\n\n"
-        "With -t it gets a terminal of its own; ours is in raw mode meanwhile, and changes of the window's size are passed on.",
+        "With -t it gets a terminal of its own; ours is in raw mode meanwhile, and changes of the window's size are passed on.\n\n"
+        "Of the environment it has PATH, HOME, USER, LOGNAME and SHELL of its user inside, and what -e says; nothing of ours.",
     .options = kOptions,
     .positionals = kPositionals,
     .examples = kExamples,

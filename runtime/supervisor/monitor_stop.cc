@@ -62,7 +62,6 @@ Result<> Monitor::ask_init_to_stop() {
 Result<> Monitor::exec_in_vps(std::vector<std::string> argv) {
   ExecWork work;
   work.request.argv = std::move(argv);
-  work.request.env = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
   work.request.cwd = "/";
   std::uint32_t id = next_session_++;
   Session session;

@@ -51,6 +51,9 @@ TEST_F(ExecTest, InputUserDirectoryAndEnvironment) {
   EXPECT_EQ(ctl({"exec", "-w", "/etc", "101", "--", "pwd"}).out, "/etc\n");
   EXPECT_EQ(ctl({"exec", "-e", "GREETING=hello world", "101", "--", "sh", "-c", "echo $GREETING"}).out, "hello world\n");
   EXPECT_EQ(ctl({"exec", "101", "--", "sh", "-c", "echo $HOME"}, 0, {.env = {{"SECRET_OF_HOST", "x"}}}).out, "/root\n");
+  // In the environment, not only known to the shell: dpkg refuses to work without.
+  EXPECT_THAT(ctl({"exec", "101", "--", "env"}).out, HasSubstr("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"));
+  EXPECT_THAT(ctl({"exec", "-e", "PATH=/usr/bin", "101", "--", "env"}).out, testing::AllOf(HasSubstr("PATH=/usr/bin\n"), testing::Not(HasSubstr("/usr/local"))));
   EXPECT_THAT(ctl({"exec", "101", "--", "env"}, 0, {.env = {{"SECRET_OF_HOST", "x"}}}).out, testing::Not(HasSubstr("SECRET_OF_HOST")));
 }
 
