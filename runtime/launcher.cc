@@ -1,5 +1,6 @@
 #include "runtime/launcher.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sched.h>
 #include <sys/stat.h>
@@ -146,8 +147,14 @@ Result<> Launcher::serve_id_maps(const InitPlan& plan) {
 }
 
 Result<> Launcher::serve_network() {
-  VPS_TRY_CTX("network", request_.on_network(process_));
-  return failpoint::hit("launch.network");
+  auto connected = request_.on_network(process_);
+  if (connected) return failpoint::hit("launch.network");
+  // A child that has failed meanwhile has no namespace any more (one that is just ending is not quite a zombie): what it said is the reason.
+  constexpr int kEndMilliseconds = 50;
+  pollfd end{process_.fd(), POLLIN, 0};
+  if (::poll(&end, 1, kEndMilliseconds) == 1)
+    for (bool more = true; more;) more = VPS_TRY_CTX("init", channel_.receive()).has_value();
+  return std::unexpected(std::move(connected).error().wrap("network"));
 }
 
 // Into the namespace that the new process has, or is about to join.
