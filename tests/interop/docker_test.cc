@@ -183,7 +183,8 @@ TEST_F(Docker, RestartPolicy) {
   remove("test-again");
   start("test-always", {"--restart", "always"});
   auto first = inspect("test-always", ".State.Pid");
-  docker(0, {"exec", "test-always", "kill", "-TERM", "1"});
+  // From behind: with pid 1 all of its namespace is killed, the program that has sent the signal too.
+  docker(0, {"exec", "-d", "test-always", "sh", "-c", "sleep 0.2; kill -TERM 1"});
   EXPECT_TRUE(eventually([&] { return inspect("test-always", ".RestartCount") == "1" && inspect("test-always", ".State.Status") == "running"; }, std::chrono::seconds(30)));
   EXPECT_NE(inspect("test-always", ".State.Pid"), first);
   remove("test-always");
