@@ -56,6 +56,18 @@ Result<> wait_running(Services& services, const ContainerPtr& container) {
   return fail(Code::kFailed, "{}", facts.error);
 }
 
+// What limits of its interfaces the kernel has turned out not to hold; the others are known before (plan_start).
+void warn_of_limits(Services& services, const std::string& id, Operation& operation) {
+  auto plan = services.networks->running(id);
+  if (!plan) return;
+  auto reports = services.networks->unenforced(*plan);
+  if (!reports) {
+    operation.warn("limits of its interfaces: " + reports.error().to_string());
+    return;
+  }
+  for (const auto& report : *reports) operation.warn(fmt::format("network.{}.{} is not enforced: {}", report.port, report.limit, report.by));
+}
+
 }  // namespace
 
 Result<StartPlan> plan_start(Services& services, const VpsPaths& paths, const Definition& definition, const Record& record) {
@@ -95,22 +107,6 @@ Result<StartPlan> plan_start(Services& services, const VpsPaths& paths, const De
     start.warnings.push_back(fmt::format("disk.size is not enforced: {}", reason));
   return start;
 }
-
-namespace {
-
-// What limits of its interfaces the kernel has turned out not to hold; the others are known before (plan_start).
-void warn_of_limits(Services& services, const std::string& id, Operation& operation) {
-  auto plan = services.networks->running(id);
-  if (!plan) return;
-  auto reports = services.networks->unenforced(*plan);
-  if (!reports) {
-    operation.warn("limits of its interfaces: " + reports.error().to_string());
-    return;
-  }
-  for (const auto& report : *reports) operation.warn(fmt::format("network.{}.{} is not enforced: {}", report.port, report.limit, report.by));
-}
-
-}  // namespace
 
 Result<> start_vps(Services& services, Monitor& monitor, const ContainerPtr& container, Operation& operation) {
   const auto& paths = container->paths;

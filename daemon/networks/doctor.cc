@@ -86,7 +86,9 @@ void examine_networks(const Services& services, const std::string& proc, std::ve
     }
     if (unfiltered.contains(name))
       bad(check, fmt::format("firewalls are not enforced between its VPSes: {}", Networks::kUnfiltered),
-          ::access((proc + "/sys/net/bridge").c_str(), F_OK) != 0 ? "modprobe br_netfilter" : fmt::format("ip link set {} type bridge nf_call_iptables 1 nf_call_ip6tables 1; the next start of one with a firewall does it, too", link));
+          ::access((proc + "/sys/net/bridge").c_str(), F_OK) != 0
+              ? "modprobe br_netfilter"
+              : fmt::format("ip link set {} type bridge nf_call_iptables 1 nf_call_ip6tables 1; the next start of one with a firewall does it, too", link));
     for (const auto& block : *blocks) bad(check, block.text, fmt::format("let packets of {} pass there", link));
   }
   if (findings.size() == before) findings.push_back({"networks", FindingStatus::kOk, fmt::format("{} networks, nothing in their way", networks.size()), ""});

@@ -82,8 +82,7 @@ void add_default_routes(const Network& network, net::PortPlan& port, std::array<
   }
 }
 
-Result<net::PortPlan> compile_port(const NetworkInput& input, std::size_t index, std::array<bool, 2>& defaults) {
-  const auto& interface = input.definition->network.interfaces[index];
+Result<net::PortPlan> compile_port(const NetworkInput& input, const Interface& interface, std::array<bool, 2>& defaults) {
   const Network& network = *VPS_TRY(find_network(input, interface));
   VPS_TRY(check_mode(interface, network));
   net::PortPlan port;
@@ -136,8 +135,7 @@ Result<net::VpsPlan> compile_network(const NetworkInput& input) {
   net::VpsPlan plan;
   plan.id = input.definition->id;
   std::array<bool, 2> defaults{};
-  for (std::size_t i = 0; i < input.definition->network.interfaces.size(); ++i)
-    plan.ports.push_back(VPS_TRY(compile_port(input, i, defaults)));
+  for (const auto& interface : input.definition->network.interfaces) plan.ports.push_back(VPS_TRY(compile_port(input, interface, defaults)));
   plan.firewall = VPS_TRY(compile_firewall(input.definition->network.firewall, plan.ports));
   return plan;
 }

@@ -206,7 +206,7 @@ TEST_F(Podman, ContainersJoinNamespaces) {
   EXPECT_EQ(run_once(0, {"--pid", std::string("container:") + kShared}, "cat /proc/1/cmdline | tr '\\0' ' '").out.substr(0, 5), "sh -c");
   auto words = Argv{"run", "--rm", "--cgroup-parent", engine().cgroup(), "--network", std::string("container:") + kShared, "--ipc", std::string("container:") + kShared, kImage, "readlink", "/proc/self/ns/net"};
   EXPECT_EQ(podman(0, words).out, podman(0, {"exec", kShared, "readlink", "/proc/self/ns/net"}).out);
-  EXPECT_THAT(run_once(0, {"--pid", "host"}, "ls /proc; true").out, HasSubstr(std::to_string(::getpid())));
+  EXPECT_THAT(run_once(0, {"--pid", "host"}, "echo /proc/*").out, HasSubstr(std::to_string(::getpid())));
 }
 
 TEST_F(Podman, ContainersOnOneBridge) {

@@ -18,8 +18,8 @@ PROGRAMS = ["vpsd", "vpsctl", "vps-supervise", "vpsrun"]
 KERNEL_MISSING = 77
 
 # What runs in one boot: [(binary below tests/, gtest filter)], further binaries that those start, the templates, Debian packages
-# that the guest has beside the usual ones, whether it has a network card to lend, and its time limit in seconds. What a pure v2 tree and full root cannot change
-# (parsing, the API's input checks) runs natively only.
+# that the guest has beside the usual ones, whether it has a network card to lend, and its time limit in seconds. What a pure v2
+# tree and full root cannot change (parsing, the API's input checks) runs natively only.
 SETS = {
     "life": {
         "tests": [("system/system_test", "LifecycleTest.*:ExecTest.*:InitTest.*:RecoveryTest.*:SmallDiskTest.*:ConcurrencyTest.ManyExecsAtOnce"

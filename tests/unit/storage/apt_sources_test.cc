@@ -8,20 +8,20 @@ namespace {
 TEST(AptSources, OneLineEntriesOfTheRelease) {
   const char text[] =
       "# deb http://commented/debian bookworm main\n"
-      "deb http://mirror.example/debian bookworm main contrib # trailing\n"
-      "deb [signed-by=/k.gpg arch=amd64] https://mirror.example/debian bookworm-updates main\n"
-      "deb [ trusted=yes ] http://mirror.example/security bookworm-security main\n"
-      "deb-src http://mirror.example/debian bookworm main\n"
-      "deb http://mirror.example/debian trixie main\n"
-      "deb http://mirror.example/debian bookworm-backports main\n"
+      "deb http://one.example/debian bookworm main contrib # trailing\n"
+      "deb [signed-by=/k.gpg arch=amd64] https://one.example/debian bookworm-updates main\n"
+      "deb [ trusted=yes ] http://one.example/security bookworm-security main\n"
+      "deb-src http://one.example/debian bookworm main\n"
+      "deb http://one.example/debian trixie main\n"
+      "deb http://one.example/debian bookworm-backports main\n"
       "deb https://download.docker.com/linux/debian bookworm stable\n"
       "deb cdrom:[Debian]/ bookworm main\n"
       "deb http://broken\n"
       "deb [unclosed http://x bookworm main\n";
   EXPECT_EQ(debian_list_entries(text, "bookworm"),
-            "deb http://mirror.example/debian bookworm main contrib\n"
-            "deb [signed-by=/k.gpg arch=amd64] https://mirror.example/debian bookworm-updates main\n"
-            "deb [ trusted=yes ] http://mirror.example/security bookworm-security main\n");
+            "deb http://one.example/debian bookworm main contrib\n"
+            "deb [signed-by=/k.gpg arch=amd64] https://one.example/debian bookworm-updates main\n"
+            "deb [ trusted=yes ] http://one.example/security bookworm-security main\n");
 }
 
 TEST(AptSources, Deb822Stanzas) {
