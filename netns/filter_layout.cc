@@ -59,9 +59,9 @@ Exprs is_icmp6(int type) { return {payload(Base::kTransport, 0, 1, 15), equal(15
 Exprs has_transport(unsigned length) {
   return {payload(Base::kTransport, length - 1, 1, 15), masked(15, byte(0)), equal(15, byte(0))};
 }
-// The port that a packet comes from has this guard on. Uses r0 to r4.
-Exprs guarded(std::uint32_t flag) {
-  return {meta(NFT_META_IIFNAME, 0), map("ports", 0, 4), masked(4, native32(flag)), unequal(4, native32(0))};
+// The port that a packet comes from (or, with NFT_META_OIFNAME, goes to) has this guard on. Uses r0 to r4.
+Exprs guarded(std::uint32_t flag, std::uint32_t which = NFT_META_IIFNAME) {
+  return {meta(which, 0), map("ports", 0, 4), masked(4, native32(flag)), unequal(4, native32(0))};
 }
 
 // Linux 6.1 looks nothing up in a map without taking its value, so every port has a bit that is always set.
@@ -315,6 +315,11 @@ void guard_chains(Rules& rules, Layout& layout, std::uint32_t prerouting, std::u
   Exprs to_port = known_port(NFT_META_OIFNAME);
   auto ether = [&](std::uint16_t type) { return Exprs{payload(Base::kLink, 12, 2, 15), equal(15, big16(type))}; };
   auto carries = [&](const Ip& ip) { return bridge ? ether(ip.ether) : is_family(ip); };
+  // Reports of IGMPv3 and MLDv2, which a bridge takes to all its ports: they are for routers alone (RFC 4541, section 2.1.1).
+  if (bridge)
+    for (const char* routers : {"\x01\x00\x5e\x00\x00\x16", "\x33\x33\x00\x00\x00\x16"})
+      rules.rule(Exprs{payload(Base::kLink, 0, 6, 0), equal(0, std::string(routers, 6))} + guarded(kGuardRouter, NFT_META_OIFNAME) +
+                 Exprs{drop()});
   rules.rule(to_port + carries(kV4) + Exprs{go_to("count_in4")});
   rules.rule(to_port + carries(kV6) + Exprs{go_to("count_in6")});
 

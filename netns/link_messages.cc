@@ -18,6 +18,7 @@ namespace {
 // Multicast groups that a bridge keeps before it gives up snooping, and a port of it before it is heard no more (Linux 6.3; the number is
 // not in the headers of 6.1).
 constexpr std::uint32_t kGroupsOfABridge = 1u << 17, kGroupsOfAPort = 1024;
+constexpr std::uint64_t kCentisecondsToAnswer = 100;  // in units of USER_HZ
 constexpr std::uint16_t kPortMaxGroups = IFLA_BRPORT_LOCKED + 3;  // IFLA_BRPORT_MCAST_MAX_GROUPS
 
 constexpr std::uint16_t kNew = NLM_F_CREATE | NLM_F_EXCL;
@@ -80,6 +81,8 @@ Message create_bridge(const net::NetworkPlan& plan, const MacAddress& mac) {
   message.nest(IFLA_LINKINFO, [](Message& info) {
     info.text(IFLA_INFO_KIND, "bridge").nest(IFLA_INFO_DATA, [](Message& data) {
       data.u32(IFLA_BR_FORWARD_DELAY, 0).u32(IFLA_BR_STP_STATE, 0);
+      // It relies on its snooping when this is over, counted from when it begins to ask (tune_bridge): by default 10 s.
+      data.u64(IFLA_BR_MCAST_QUERY_RESPONSE_INTVL, kCentisecondsToAnswer);
     });
   });
   return message;

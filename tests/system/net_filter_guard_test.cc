@@ -1,5 +1,9 @@
 // Guards: every kind of spoofing is really sent, dropped and counted; what is legal passes.
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
 #include <poll.h>
+
+#include <set>
 
 #include "tests/system/net_filter_fixture.h"
 
@@ -147,6 +151,44 @@ TEST_P(NetFilterGuard, ABridgeLearnsNothingFromFramesThatPassTheFilter) {
   auto table = host_.in([&] { return run({"bridge", "fdb", "show", "br", "vbr-default"}); });
   ASSERT_TRUE(table);
   EXPECT_THAT(table->out, testing::HasSubstr(format_mac(mac(102)) + " dev v102.0"));
+}
+
+// A bridge takes reports of IGMPv3 and MLDv2 to all ports; they are for the one that may be a router.
+TEST_P(NetFilterGuard, ReportsOfGroupsReachRoutersOnly) {
+  if (routed_) GTEST_SKIP() << "no bridge";
+  auto plan = plan_of(false, 103);
+  plan.ports[0].guard.router = false;
+  auto router = start(plan);
+  const std::string report4 = raw(MacAddress{{1, 0, 0x5e, 0, 0, 0x16}}) + raw(mac(101)), report6 = raw(MacAddress{{0x33, 0x33, 0, 0, 0, 0x16}}) + raw(mac(101));
+  auto hearing = [](const Namespace& ns) {
+    return ns.in([] { return UniqueFd(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, htons(ETH_P_ALL))); });
+  };
+  auto heard = [](const UniqueFd& fd) {
+    std::set<std::string> found;
+    char data[2048];
+    for (ssize_t size = 0; (size = ::recv(fd.get(), data, sizeof data, 0)) > 0;)
+      if (size > 12) found.insert(std::string(data, 12));
+    return found;
+  };
+  // Whatever the bridge has asked for.
+  guest_->set_sysctl("ipv6/conf/eth0/force_mld_version", "2");
+  auto at_router = hearing(router), at_other = hearing(*other_);
+  auto member = bound(*guest_, "::", 5001);
+  ipv6_mreq group{{}, static_cast<unsigned>(FilterTest::link(*guest_, "eth0")->index)};
+  inet_pton(AF_INET6, "ff05::1234", &group.ipv6mr_multiaddr);
+  ASSERT_EQ(::setsockopt(member.get(), IPPROTO_IPV6, IPV6_JOIN_GROUP, &group, sizeof group), 0);
+  std::string igmp = ipv4(ip(own(4)), ip("224.0.0.22"), IPPROTO_IGMP, octets({0x22, 0, 0xdd, 0xff, 0, 0, 0, 0}));
+  EXPECT_TRUE(guest_->in([&] { return send_frame(link_, report4 + number16(kIp) + igmp); }));
+  std::set<std::string> router_heard;
+  EXPECT_TRUE(eventually([&] {
+    router_heard.merge(heard(at_router));
+    return router_heard.contains(report4) && router_heard.contains(report6);
+  }));
+  ASSERT_TRUE(exchange(*guest_, *other_, others(4)));
+  auto other_heard = heard(at_other);
+  EXPECT_THAT(other_heard, testing::Contains(raw(mac(102)) + raw(mac(101))));
+  EXPECT_FALSE(other_heard.contains(report4));
+  EXPECT_FALSE(other_heard.contains(report6));
 }
 
 TEST_P(NetFilterGuard, LegalTrafficPassesAndDropsNothing) {
