@@ -15,6 +15,7 @@ constexpr OptionSpec kOptions[] = {
     {.name = "name", .value = "NAME", .help = "a second, unique name"},
     {.name = "hostname", .value = "NAME", .help = "its host name; default: the id"},
     {.name = "ip", .value = "auto|none|ADDR[/LEN]", .help = "an address of its eth0; none: loopback only", .repeated = true},
+    {.name = "network", .value = "NETWORK", .help = "the network of its eth0, with --ip auto where no address is given; default: default", .completes = Completion::kNetwork},
     {.name = "ssh-key", .value = "FILE", .help = "public keys that may log in as root; - is standard input", .repeated = true, .completes = Completion::kFile},
     {.name = "ram", .value = "SIZE", .help = "memory limit, like 512M or 2G"},
     {.name = "swap", .value = "SIZE", .help = "swap beyond the memory; 0 forbids it"},
@@ -28,14 +29,18 @@ constexpr OptionSpec kOptions[] = {
 constexpr PositionalSpec kPositionals[] = {{.name = "ID", .help = "its id: a-z, 0-9 and -, at most 63 characters"}};
 constexpr ExampleSpec kExamples[] = {
     {"half a gigabyte, one and a half CPUs, running at the end", "vpsctl create 101 --template debian-12 --ram 512M --cpus 1.5 --start"},
-    {"a copy of another's definition", "vpsctl show 101 -o yaml | vpsctl create 102 --file - --set name="},
+    {"a fixed address of the network public", "vpsctl create 102 --template debian-12 --network public --ip 203.0.113.70"},
+    {"a copy of another's definition", "vpsctl show 101 -o yaml | vpsctl create 103 --file - --set name="},
 };
 
 // The options that are short names of keys.
 constexpr std::string_view kKeys[] = {"name", "hostname", "plan", "ram", "swap", "cpus", "disk"};
 
-Result<std::vector<std::string>> network_assignments(const std::vector<std::string>& addresses) {
-  if (addresses.empty()) return std::vector<std::string>{};
+Result<std::vector<std::string>> network_assignments(std::vector<std::string> addresses, const std::string* network) {
+  if (addresses.empty()) {
+    if (network == nullptr) return std::vector<std::string>{};
+    addresses.emplace_back("auto");
+  }
   std::string list;
   for (const auto& address : addresses) {
     if (address == "none" && addresses.size() > 1) return fail(Code::kUsage, "--ip none excludes other addresses");
@@ -43,8 +48,12 @@ Result<std::vector<std::string>> network_assignments(const std::vector<std::stri
     if (!plain) return fail(Code::kUsage, "--ip {}: expected auto, none or an address like 10.0.0.2/24", address);
     list += (list.empty() ? "" : ", ") + format_json(Value(address), 0);
   }
-  if (addresses[0] == "none") return std::vector<std::string>{"network=none"};
-  return std::vector{fmt::format("network.interfaces=[{{name: eth0, network: default, addresses: [{}]}}]", list)};
+  if (addresses[0] == "none") {
+    if (network != nullptr) return fail(Code::kUsage, "--ip none excludes --network");
+    return std::vector<std::string>{"network=none"};
+  }
+  return std::vector{fmt::format("network.interfaces=[{{name: eth0, network: {}, addresses: [{}]}}]",
+                                 format_json(Value(network != nullptr ? *network : "default"), 0), list)};
 }
 
 Result<Value> assignments(const Arguments& arguments) {
@@ -52,7 +61,7 @@ Result<Value> assignments(const Arguments& arguments) {
   for (auto key : kKeys)
     if (const auto* value = arguments.value(key)) set.push(fmt::format("{}={}", key, *value));
   if (arguments.flag("onboot")) set.push("onboot=true");
-  for (const auto& text : VPS_TRY(network_assignments(arguments.values("ip")))) set.push(text);
+  for (const auto& text : VPS_TRY(network_assignments(arguments.values("ip"), arguments.value("network")))) set.push(text);
   for (const auto& text : arguments.values("set")) {
     auto equals = text.find('=');
     if (equals == std::string::npos || equals == 0) return fail(Code::kUsage, "--set {}: expected KEY=VALUE", text);

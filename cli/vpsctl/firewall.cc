@@ -1,5 +1,6 @@
 #include <array>
 
+#include "base/units.h"
 #include "cli/common/context.h"
 #include "cli/common/operations.h"
 #include "cli/common/table.h"
@@ -15,6 +16,7 @@ constexpr OptionSpec kOptions[] = {
     {.name = "port", .value = "PORT[-PORT]", .help = "destination port of tcp or udp", .repeated = true},
     {.name = "peer", .value = "PREFIX", .help = "the other side: who sends to it, or whom it sends to", .repeated = true},
     {.name = "log", .help = "write what the rule catches to the kernel's log"},
+    {.name = "before", .value = "NUMBER", .help = "put the rule in front of this one; default: at the end"},
     {.name = "comment", .value = "TEXT", .help = "for people"},
     {.name = "listen", .value = "ADDR", .help = "of a forward: the host's address; default: every one"},
     {.name = "guest", .value = "ADDR", .help = "of a forward: the VPS's address; default: its first"},
@@ -56,6 +58,11 @@ Result<Value> body_of_rule(const Words& words, const Arguments& arguments) {
   if (const auto* comment = arguments.value("comment")) rule.set("comment", *comment);
   Value body = Value::object();
   body.set("rule", std::move(rule));
+  if (const auto* before = arguments.value("before")) {
+    auto number = parse_u64(*before);
+    if (!number || *number == 0) return fail(Code::kUsage, "--before: '{}' is no number of a rule", *before);
+    body.set("before", *number);
+  }
   return body;
 }
 
@@ -161,7 +168,7 @@ constinit const CommandSpec kFirewall = {
     .name = "firewall",
     .summary = "the firewall and the port forwards of a VPS",
     .description =
-        "add in|out accept|drop|reject adds a rule at the end; rules are looked at in order, behind the answers to what was let through. "
+        "add in|out accept|drop|reject adds a rule, at the end or in front of another; rules are looked at in order, behind the answers to what was let through. "
         "forward tcp|udp PORT GUESTPORT leads a port of the host to one of the VPS. list shows all of it with counters; delete NUMBER... "
         "takes entries away; default in|out accept|drop|reject says what becomes of everything else.\n\n"
         "Each change is one transaction, in force at once and saved. Numbers are never used twice.",

@@ -191,7 +191,7 @@ constexpr CommandSpec kShowCommand = {
 constexpr CommandSpec kSetCommand = {
     .name = "set",
     .summary = "change keys of a network",
-    .description = "Changes a network. While VPSes have it only nat, probe and the rates can be changed (7): they know the rest since their start. rateIn and rateOut are of all VPSes together; they change what runs, and cannot be less than its guarantees (7).",
+    .description = "Changes a network. While VPSes have it uplinks, mtu and isolated cannot be changed, nor the subnets and gateways of addresses that are in use (7): they know these since their start. Further subnets can be added at any time. rateIn and rateOut are of all VPSes together; they change what runs, and cannot be less than its guarantees (7).",
     .positionals = kSetWords,
     .run = run_set,
 };
@@ -204,7 +204,8 @@ constexpr CommandSpec kDeleteCommand = {
 };
 constexpr const CommandSpec* kCommands[] = {&kCreateCommand, &kListCommand, &kShowCommand, &kSetCommand, &kDeleteCommand};
 constexpr ExampleSpec kExamples[] = {
-    {"make a network and a VPS on it", "vpsctl network create inside --nat && vpsctl create 101 -t debian-12 --set 'network.interfaces=[{name: eth0, network: inside, addresses: [auto]}]'"},
+    {"make a network and a VPS on it", "vpsctl network create inside --nat && vpsctl create 101 -t debian-12 --network inside"},
+    {"more addresses for a network that is in use", "vpsctl network set inside 'subnets=[10.201.0.0/16, 10.202.0.0/16]'"},
     {"who has which address", "vpsctl network show inside"},
 };
 

@@ -86,6 +86,13 @@ Result<bool> Body::flag(const std::string& key) const {
   return it->get<bool>();
 }
 
+Result<std::optional<std::uint32_t>> Body::number(const std::string& key) const {
+  auto it = value_->find(key);
+  if (it == value_->end() || it->is_null()) return std::optional<std::uint32_t>();
+  if (!it->is_number_unsigned() || it->get<std::uint64_t>() == 0 || it->get<std::uint64_t>() > UINT32_MAX) return expected(key, "a whole number from 1");
+  return std::optional(it->get<std::uint32_t>());
+}
+
 Result<std::vector<std::string>> Body::strings(const std::string& key) const {
   std::vector<std::string> values;
   auto it = value_->find(key);

@@ -29,6 +29,7 @@ class Body {
   Result<std::optional<std::string>> string(const std::string& key) const;
   Result<std::string> required_string(const std::string& key) const;
   Result<bool> flag(const std::string& key) const;  // absent: false
+  Result<std::optional<std::uint32_t>> number(const std::string& key) const;  // whole, from 1
   Result<std::vector<std::string>> strings(const std::string& key) const;
   Result<std::map<std::string, std::string>> string_map(const std::string& key) const;
   Result<std::optional<Milliseconds>> duration(const std::string& key) const;  // "90s", or a number of seconds

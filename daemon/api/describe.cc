@@ -209,16 +209,16 @@ json describe_network(const Network& network, const std::vector<std::string>& us
   for (const auto& lease : leases)
     addresses.push_back({{"address", format_prefix(lease.address)}, {"vps", lease.vps}, {"interface", lease.interface}, {"fixed", lease.fixed}});
   auto described = json::parse(format_network_json(network), nullptr, false);
-  for (const char* key : {"subnets", "gateways", "uplinks"})
+  for (const char* key : {"subnets", "uplinks"})
     if (!described.contains(key)) described[key] = json::array();
+  described["gateways"] = json::array();
+  for (const auto& subnet : network.subnets)
+    if (auto gateway = subnet_gateway(network, subnet)) described["gateways"].push_back(format_ip(*gateway));
   described["nat"] = network.nat;
   described["isolated"] = network.isolated;
   described["probe"] = probe_policy_name(network.probe);
   if (network.rate_in) described["rateIn"] = format_bit_rate(*network.rate_in);
   if (network.rate_out) described["rateOut"] = format_bit_rate(*network.rate_out);
-  if (network.gateways.empty())
-    for (auto family : {Family::kV4, Family::kV6})
-      if (auto gateway = network_gateway(network, family)) described["gateways"].push_back(format_ip(*gateway));
   described["usedBy"] = users;
   described["addresses"] = addresses;
   return described;

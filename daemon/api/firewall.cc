@@ -56,10 +56,12 @@ Result<Reply> change_firewall(const Call& call) {
   auto out = VPS_TRY(body.string("out"));
   if (static_cast<int>(body.has("rule")) + static_cast<int>(body.has("forward")) + static_cast<int>(in.has_value()) + static_cast<int>(out.has_value()) != 1)
     return fail(Code::kUsage, "body: expected one of rule, forward, in and out");
+  auto before = VPS_TRY(body.number("before"));
+  if (before && !body.has("rule")) return fail(Code::kUsage, "body: before goes with rule");
   auto& manager = call.context.manager;
   const auto& vps = call.param("vps");
   if (body.has("rule")) {
-    auto change = VPS_TRY_CTX("rule", add_rule(manager, vps, dump(body.raw("rule")), turn));
+    auto change = VPS_TRY_CTX("rule", add_rule(manager, vps, dump(body.raw("rule")), before.value_or(0), turn));
     return changed(change);
   }
   if (body.has("forward")) {

@@ -65,7 +65,7 @@ std::span<const Route> routes() {
        {"argv", "env", "cwd", "user", "tty", "detach", "login"}, exec_in_container},
       {kPost, "/v1/containers/{vps}/console", "openConsole", {}, {"readonly"}, console_of_container},
       {kGet, "/v1/containers/{vps}/firewall", "showFirewall", {}, {}, show_firewall},
-      {kPost, "/v1/containers/{vps}/firewall", "changeFirewall", {"wait"}, {"rule", "forward", "in", "out"}, change_firewall},
+      {kPost, "/v1/containers/{vps}/firewall", "changeFirewall", {"wait"}, {"rule", "before", "forward", "in", "out"}, change_firewall},
       {kDelete, "/v1/containers/{vps}/firewall/{number}", "deleteFirewallEntry", {"wait"}, {}, delete_firewall_entry},
       {kPost, "/v1/containers/{vps}/password", "setPassword", {"wait"}, {"user", "password"}, set_password},
       {kGet, "/v1/containers/{vps}/log", "showLog", {"tail", "follow"}, {}, container_log},

@@ -6,16 +6,20 @@ namespace vps::daemon {
 
 namespace {
 
-// Puts `entry` behind the others of its list, under a number of its own.
+// Puts `entry` in front of the one with the number `before`, or behind all others of its list, under a number of its own.
 template <class Entry>
-Result<FirewallChange> append(Manager& manager, const std::string& vps, std::vector<Entry> Firewall::*list, Entry entry, Milliseconds turn) {
+Result<FirewallChange> insert(Manager& manager, const std::string& vps, std::vector<Entry> Firewall::*list, Entry entry, std::uint32_t before,
+                              Milliseconds turn) {
   entry.number = 0;
   FirewallChange change;
   change.result = VPS_TRY(manager.edit(vps, "firewall", turn, [&](Definition& definition) -> Result<> {
-    auto& entries = definition.network.firewall.*list;
-    entries.push_back(entry);
     number_firewall(definition);
-    change.number = entries.back().number;
+    auto& entries = definition.network.firewall.*list;
+    auto at = before == 0 ? entries.end() : std::ranges::find(entries, before, &Entry::number);
+    if (before != 0 && at == entries.end()) return fail(Code::kNotFound, "before: there is no rule {}", before);
+    at = entries.insert(at, entry);
+    number_firewall(definition);
+    change.number = at->number;
     return {};
   }));
   return change;
@@ -23,12 +27,12 @@ Result<FirewallChange> append(Manager& manager, const std::string& vps, std::vec
 
 }  // namespace
 
-Result<FirewallChange> add_rule(Manager& manager, const std::string& vps, const std::string& rule, Milliseconds turn) {
-  return append(manager, vps, &Firewall::rules, VPS_TRY(parse_firewall_rule(rule)), turn);
+Result<FirewallChange> add_rule(Manager& manager, const std::string& vps, const std::string& rule, std::uint32_t before, Milliseconds turn) {
+  return insert(manager, vps, &Firewall::rules, VPS_TRY(parse_firewall_rule(rule)), before, turn);
 }
 
 Result<FirewallChange> add_forward(Manager& manager, const std::string& vps, const std::string& forward, Milliseconds turn) {
-  return append(manager, vps, &Firewall::forwards, VPS_TRY(parse_forward(forward)), turn);
+  return insert(manager, vps, &Firewall::forwards, VPS_TRY(parse_forward(forward)), 0, turn);
 }
 
 Result<FirewallChange> delete_entry(Manager& manager, const std::string& vps, std::uint32_t number, Milliseconds turn) {

@@ -16,7 +16,8 @@ struct FirewallChange {
 };
 
 // Each as one change: all or nothing. `rule` and `forward` are JSON objects with the keys of vps.yaml(5).
-Result<FirewallChange> add_rule(Manager& manager, const std::string& vps, const std::string& rule, Milliseconds turn);
+// A rule is put in front of the one with the number `before` (kNotFound: there is none), or at the end for 0.
+Result<FirewallChange> add_rule(Manager& manager, const std::string& vps, const std::string& rule, std::uint32_t before, Milliseconds turn);
 Result<FirewallChange> add_forward(Manager& manager, const std::string& vps, const std::string& forward, Milliseconds turn);
 // kNotFound: no such number.
 Result<FirewallChange> delete_entry(Manager& manager, const std::string& vps, std::uint32_t number, Milliseconds turn);

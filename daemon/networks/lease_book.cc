@@ -52,6 +52,12 @@ bool may_keep(const Network& network, const IpAddress& address) {
   return subnet != nullptr && assignable(network, *subnet, address);
 }
 
+// "9m": whole minutes while there are some, rounded up.
+std::string about(std::chrono::milliseconds time) {
+  const auto unit = time > std::chrono::minutes(2) ? std::chrono::milliseconds(std::chrono::minutes(1)) : std::chrono::milliseconds(1000);
+  return format_duration(Milliseconds{static_cast<std::uint64_t>((time + unit - std::chrono::milliseconds(1)) / unit * unit.count())});
+}
+
 std::string pool_text(const Network& network, Family family) {
   std::string text;
   for (const auto& subnet : network.subnets)
@@ -63,6 +69,18 @@ std::string pool_text(const Network& network, Family family) {
 
 bool LeaseBook::rests(const Held& held) const {
   return held.released_ms && now_ms() - *held.released_ms < cool_down_.count();
+}
+
+std::string LeaseBook::resting(const std::map<IpAddress, Held>& held, Family family) const {
+  std::size_t count = 0;
+  std::int64_t first = 0;
+  for (const auto& [address, entry] : held) {
+    if (address.family != family || !rests(entry)) continue;
+    if (count++ == 0 || *entry.released_ms < first) first = *entry.released_ms;
+  }
+  if (count == 0) return {};
+  return fmt::format("; {} given back a while ago {}, the first for another {}", count, count == 1 ? "rests" : "rest",
+                     about(std::chrono::milliseconds(first + cool_down_.count() - now_ms())));
 }
 
 Result<IpAddress> LeaseBook::take_free(const std::map<IpAddress, Held>& held, const Network& network, const Prefix& subnet,
@@ -125,7 +143,8 @@ Result<std::vector<Lease>> LeaseBook::plan_locked(Book& book, const std::string&
         free = take_free(held, network->second, each, vps, want.interface);
       }
       if (!free)
-        return fail(Code::kUnavailable, "no free address in network {} ({})", want.network, pool_text(network->second, want.family));
+        return fail(Code::kUnavailable, "no free address in network {} ({}){}", want.network, pool_text(network->second, want.family),
+                    resting(held, want.family));
       const std::uint8_t length = network->second.mode == net::Mode::kRouted ? address_bits(want.family) : subnet.length;
       keep({want.network, vps, want.interface, Prefix{*free, length}, false}, order++);
     }

@@ -79,6 +79,8 @@ class LeaseBook {
   Result<IpAddress> take_free(const std::map<IpAddress, Held>& held, const Network& network, const Prefix& subnet,
                               const std::string& vps, const std::string& interface) const;
   [[nodiscard]] bool rests(const Held& held) const;
+  // "; 2 given back a while ago rest, the first for another 9m", or nothing: what is free soon.
+  [[nodiscard]] std::string resting(const std::map<IpAddress, Held>& held, Family family) const;
 
   const std::string path_;
   const std::chrono::milliseconds cool_down_;

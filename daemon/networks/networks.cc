@@ -32,9 +32,11 @@ bool routes(const net::VpsPlan& plan, const Prefix& prefix) {
 
 bool host_has_ipv6() { return path_exists("/proc/sys/net/ipv6"); }
 
-// What VPSes on it rely on, and which they learn at their start only.
-bool same_for_guests(const Network& a, const Network& b) {
-  return a.subnets == b.subnets && a.gateways == b.gateways && a.uplinks == b.uplinks && a.mtu == b.mtu && a.isolated == b.isolated;
+// What a VPS that has this address relies on, and which it learns at its start only.
+bool same_for(const IpAddress& address, const Network& a, const Network& b) {
+  const auto *before = subnet_of(a, address), *after = subnet_of(b, address);
+  if (before == nullptr || after == nullptr) return before == after;
+  return *before == *after && subnet_gateway(a, *before) == subnet_gateway(b, *after);
 }
 
 }  // namespace
@@ -167,8 +169,11 @@ Result<NetworkResult> Networks::change(const std::string& name, const std::vecto
   VPS_TRY(validate_network(wanted));
   NetworkResult result{.network = wanted, .warnings = {}};
   if (wanted == before) return result;
-  if (!same_for_guests(before, wanted) && !users.empty())
-    return fail(Code::kBusy, "network {} is in use: only nat, probe and rates can be changed while vps {} has it", name, joined(users));
+  if (!users.empty() && (before.uplinks != wanted.uplinks || before.mtu != wanted.mtu || before.isolated != wanted.isolated))
+    return fail(Code::kBusy, "network {} is in use: uplinks, mtu and isolated cannot be changed while vps {} has it", name, joined(users));
+  for (const auto& lease : VPS_TRY(leases_.of_network(name)))
+    if (!same_for(lease.address.address, before, wanted))
+      return fail(Code::kBusy, "network {}: vps {} has {}, whose subnet and gateway must stay", name, lease.vps, format_ip(lease.address.address));
   auto view = VPS_TRY_CTX("look at the host's network", host_->view());
   VPS_TRY(check_overlaps(wanted, view));
   VPS_TRY(check_uplinks(wanted, view));

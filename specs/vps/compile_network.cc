@@ -66,17 +66,17 @@ void add_addresses(const NetworkInput& input, const Interface& interface, net::P
 void add_default_routes(const Network& network, net::PortPlan& port, std::array<bool, 2>& taken) {
   for (std::size_t i = 0; i < kFamilies.size(); ++i) {
     const auto family = kFamilies[i];
-    bool there = std::ranges::any_of(port.addresses, [&](const Prefix& each) { return each.family() == family; });
-    if (!there || taken[i]) continue;
+    if (taken[i]) continue;
     net::Route route;
     route.destination.address.family = family;
-    if (network.mode == net::Mode::kRouted) {
-      route.via = routed_gateway(family);
-      route.on_link = true;
-    } else {
-      route.via = network_gateway(network, family);
-      if (!route.via) continue;
+    for (const auto& address : port.addresses) {
+      if (address.family() != family || route.via) continue;
+      const auto* subnet = subnet_of(network, address.address);
+      if (network.mode == net::Mode::kRouted) route.via = routed_gateway(family);
+      else if (subnet != nullptr) route.via = subnet_gateway(network, *subnet);
     }
+    if (!route.via) continue;
+    route.on_link = network.mode == net::Mode::kRouted;
     taken[i] = true;
     port.routes.push_back(route);
   }
@@ -168,11 +168,7 @@ net::NetworkPlan compile_host_network(const Network& network, std::string_view l
   if (network.mode != net::Mode::kBridge) return plan;
   plan.bridge = net::bridge_name(link_prefix, network.name);
   for (const auto& subnet : network.subnets) {
-    IpAddress gateway = subnet.first();
-    advance(gateway);
-    for (const auto& named : network.gateways)
-      if (subnet.contains(named)) gateway = named;
-    plan.gateways.push_back({gateway, subnet.length});
+    if (auto gateway = subnet_gateway(network, subnet)) plan.gateways.push_back({*gateway, subnet.length});
   }
   return plan;
 }

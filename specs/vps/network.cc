@@ -136,19 +136,14 @@ Result<> set_network_key(Network& network, std::string_view assignment) {
   return row->set(network, *node, where);
 }
 
-std::optional<IpAddress> network_gateway(const Network& network, Family family) {
+std::optional<IpAddress> subnet_gateway(const Network& network, const Prefix& subnet) {
   if (network.mode == net::Mode::kRouted) return {};
   for (const auto& gateway : network.gateways)
-    if (gateway.family == family) return gateway;
-  // What stands on somebody else's network is only known from its operator.
+    if (subnet.contains(gateway)) return gateway;
   if (network.mode != net::Mode::kBridge) return {};
-  for (const auto& subnet : network.subnets) {
-    if (subnet.family() != family) continue;
-    auto first = subnet.first();
-    advance(first);
-    return first;
-  }
-  return {};
+  auto first = subnet.first();
+  advance(first);
+  return first;
 }
 
 IpAddress routed_gateway(Family family) {
@@ -163,8 +158,7 @@ const Prefix* subnet_of(const Network& network, const IpAddress& address) {
 }
 
 bool assignable(const Network& network, const Prefix& subnet, const IpAddress& address) {
-  if (std::ranges::find(network.gateways, address) != network.gateways.end()) return false;
-  if (network_gateway(network, subnet.family()) == address) return false;
+  if (subnet_gateway(network, subnet) == address) return false;
   if (network.mode == net::Mode::kRouted) return subnet.single() || subnet.family() == Family::kV4 || address != subnet.first();
   if (address == subnet.first()) return false;  // of IPv6 the anycast address of its routers
   return subnet.family() == Family::kV6 || address != subnet.last();

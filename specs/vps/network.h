@@ -20,7 +20,7 @@ enum class ProbePolicy { kOff, kWarn, kRefuse };
 struct Network {
   std::string name;
   net::Mode mode = net::Mode::kBridge;
-  std::vector<Prefix> subnets;         // the pools; `auto` takes from the first of each family
+  std::vector<Prefix> subnets;         // the pools; `auto` takes from the first of each family that has room
   std::vector<IpAddress> gateways;     // one per subnet at most; on a bridge they are the host's own
   bool nat = false;
   bool isolated = false;               // ports of a bridge do not reach each other
@@ -43,9 +43,9 @@ Result<> validate_network(const Network& network);
 // "KEY=VALUE", lists as YAML flow; an empty value unsets. name and mode cannot be set.
 Result<> set_network_key(Network& network, std::string_view assignment);
 
-// The gateway of the first subnet of `family`: the one that is named, or the first address. nullopt: no subnet of the family.
-// Routed networks have none of their own: see routed_gateway().
-std::optional<IpAddress> network_gateway(const Network& network, Family family);
+// The gateway of one of its subnets: the one that is named, or a bridge's first address. nullopt: only the operator of the network that
+// it stands on knows it. Routed networks have none of their own: see routed_gateway().
+std::optional<IpAddress> subnet_gateway(const Network& network, const Prefix& subnet);
 // 169.254.1.1 and fe80::1: answered by the host end of every port of a routed network.
 IpAddress routed_gateway(Family family);
 // The subnet that holds `address`; null: none.

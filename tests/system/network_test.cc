@@ -91,8 +91,30 @@ TEST_F(NetworkTest, RefusesWhatCannotBe) {
   refused({"create", "9", "-t", "busybox", "--set", on_small("auto")}, 9, "no free address in network small (10.9.0.0/29)");
   refused({"show", "9"}, 3, "no vps 9");
   refused({"network", "delete", "small"}, 7, "in use by vps 1");
-  refused({"network", "set", "small", "subnets=[10.10.0.0/24]"}, 7, "in use");
+  refused({"network", "set", "small", "subnets=[10.10.0.0/24]"}, 7, "vps 2 has 10.9.0.2");
+  refused({"network", "set", "small", "isolated=yes"}, 7, "in use");
   EXPECT_EQ(json({"network", "show", "small"}).items("/addresses").size(), 5u);
+}
+
+TEST_F(NetworkTest, APoolGrowsWhileItIsUsed) {
+  const Argv first = {"create", "1", "-t", "busybox", "--network", "small", "--start"}, second = {"create", "2", "-t", "busybox", "--network", "small", "--start"};
+  ctl({"network", "create", "small", "--nat", "--subnet", "10.9.0.0/30"});
+  ctl(first);
+  ctl(second, 9);
+  ctl({"network", "set", "small", "subnets=[10.9.0.0/30, 10.10.0.0/29, \"fd09::/64\"]"});
+  ctl(second);
+  EXPECT_EQ(addresses("2"), (std::vector<std::string>{"10.10.0.2", "fd09::2"}));
+  for (const char* id : {"1", "2"}) ping(id, "203.0.113.1");
+  ping("2", "2001:db8:2::1");
+  ping("1", "10.10.0.2");
+  ping("2", "10.9.0.2");
+  EXPECT_EQ(json({"network", "show", "small"}).size("/gateways"), 3u);
+  ctl({"network", "set", "small", "subnets=[10.10.0.0/29, \"fd09::/64\"]"}, 7);
+  ctl({"network", "set", "small", "gateways=[10.10.0.6]"}, 7);
+  ctl({"destroy", "--force", "1"});
+  ctl({"network", "set", "small", "subnets=[10.10.0.0/29, \"fd09::/64\"]"});
+  ctl({"restart", "2"});
+  ping("2", "203.0.113.1");
 }
 
 TEST_F(NetworkTest, FirewallForwardsAndCountersLive) {
@@ -103,7 +125,16 @@ TEST_F(NetworkTest, FirewallForwardsAndCountersLive) {
   auto listed = json({"firewall", "101", "list"});
   EXPECT_EQ(listed.string("/rules/0/comment"), "no ping");
   EXPECT_GE(listed.number("/rules/0/packets"), 1);
-  ctl({"firewall", "101", "delete", "1"});
+  // One in front of it wins; what the other has counted stays.
+  ctl({"firewall", "101", "add", "out", "accept", "-p", "icmp", "--before", "9"}, 3);
+  ctl({"firewall", "101", "add", "out", "accept", "-p", "icmp", "--before", "1"});
+  ping("101", "203.0.113.1");
+  listed = json({"firewall", "101", "list"});
+  EXPECT_EQ(listed.number("/rules/0/number"), 2);
+  EXPECT_GE(listed.number("/rules/0/packets"), 1);
+  EXPECT_EQ(listed.number("/rules/1/number"), 1);
+  EXPECT_GE(listed.number("/rules/1/packets"), 1);
+  ctl({"firewall", "101", "delete", "1", "2"});
   ping("101", "203.0.113.1");
   ctl({"firewall", "101", "delete", "1"}, 3);
   ctl({"firewall", "101", "add", "in", "accept", "--port", "80"}, 2);

@@ -153,8 +153,17 @@ TEST(VpsctlCreate, OptionsBecomeAssignments) {
   EXPECT_EQ(ran.out, "101: created and started\n");
   EXPECT_THAT(fake.requests(),
               ElementsAre(R"(POST /v1/containers {"definition":{"id":"101","template":"debian-12"},"set":["name=web","hostname=h","plan=small","ram=512M",)"
-                          R"("swap=0","cpus=1.5","disk=10G","onboot=true","network.interfaces=[{name: eth0, network: default, addresses: [\"auto\", )"
+                          R"("swap=0","cpus=1.5","disk=10G","onboot=true","network.interfaces=[{name: eth0, network: \"default\", addresses: [\"auto\", )"
                           R"(\"10.0.0.2/24\"]}]","labels.a=b=c"],"start":true})"));
+}
+
+TEST(VpsctlCreate, AnInterfaceIsOnTheNamedNetwork) {
+  FakeVpsd fake;
+  fake.on("POST /v1/containers", operation("op-1", "done"));
+  EXPECT_EQ(vpsctl(fake, {"create", "101", "-t", "x", "--network", "public"}).code, 0);
+  EXPECT_EQ(vpsctl(fake, {"create", "102", "-t", "x", "--network", "public", "--ip", "203.0.113.7"}).code, 0);
+  EXPECT_THAT(fake.requests(), ElementsAre(HasSubstr(R"("set":["network.interfaces=[{name: eth0, network: \"public\", addresses: [\"auto\"]}]"])"),
+                                           HasSubstr(R"("set":["network.interfaces=[{name: eth0, network: \"public\", addresses: [\"203.0.113.7\"]}]"])")));
 }
 
 TEST(VpsctlCreate, FileMergesWithOptions) {
@@ -190,6 +199,7 @@ TEST(Vpsctl, BadUsageIsOneLineAndTwo) {
       {{"create", "101"}, "create 101: missing --template (or --file with one)"},
       {{"create", "101", "--file", "/nonexistent"}, "create 101: open /nonexistent: No such file or directory"},
       {{"create", "101", "-t", "x", "--ip", "none", "--ip", "auto"}, "create 101: --ip none excludes other addresses"},
+      {{"create", "101", "-t", "x", "--ip", "none", "--network", "public"}, "create 101: --ip none excludes --network"},
       {{"create", "101", "-t", "x", "--ip", "a b"}, "create 101: --ip a b: expected auto, none or an address like 10.0.0.2/24"},
       {{"create", "101", "-t", "x", "--set", "ram"}, "create 101: --set ram: expected KEY=VALUE"},
       {{"create", "", "-t", "x"}, "create: an id is empty"},

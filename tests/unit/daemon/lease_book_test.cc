@@ -69,9 +69,16 @@ TEST_F(LeaseBookTest, AddressesRestBeforeTheyAreAnothers) {
   ASSERT_TRUE(book.release("1"));
   EXPECT_EQ(text(book.assign("2", on("small"), networks_)), "10.0.0.3/29");
   EXPECT_EQ(text(book.assign("1", on("small"), networks_)), "10.0.0.2/29") << "who had it may have it again";
+  for (const char* id : {"3", "4", "5"}) ASSERT_TRUE(book.assign(id, on("small"), networks_));
+  ASSERT_TRUE(book.release("3"));
+  EXPECT_EQ(text(book.assign("6", on("small"), networks_)),
+            "9 no free address in network small (10.0.0.0/29); 1 given back a while ago rests, the first for another 1h");
+  ASSERT_TRUE(book.release("4"));
+  EXPECT_EQ(text(book.assign("6", on("small"), networks_)),
+            "9 no free address in network small (10.0.0.0/29); 2 given back a while ago rest, the first for another 1h");
   auto quick = open(milliseconds(0));
   ASSERT_TRUE(quick.release("1"));
-  EXPECT_EQ(text(quick.assign("3", on("small"), networks_)), "10.0.0.2/29");
+  EXPECT_EQ(text(quick.assign("7", on("small"), networks_)), "10.0.0.2/29");
 }
 
 TEST_F(LeaseBookTest, ChangesGiveBackWhatIsNotAskedForAnyMore) {

@@ -27,8 +27,8 @@ TEST(NetworkYaml, ReadsWhatItPrints) {
   auto network = parsed(kText);
   EXPECT_EQ(format_network(network), kText);
   EXPECT_EQ(parsed(format_network_json(network)), network);
-  EXPECT_EQ(format_ip(*network_gateway(network, Family::kV4)), "10.7.0.254");
-  EXPECT_EQ(format_ip(*network_gateway(network, Family::kV6)), "fd00:7::1");
+  EXPECT_EQ(format_ip(*subnet_gateway(network, network.subnets[0])), "10.7.0.254");
+  EXPECT_EQ(format_ip(*subnet_gateway(network, network.subnets[1])), "fd00:7::1");
 }
 
 TEST(NetworkYaml, RefusesWhatCannotBe) {
@@ -71,6 +71,18 @@ TEST(NetworkPools, EdgesAndGatewaysAreNotGivenOut) {
   EXPECT_TRUE(can(routed, "10.0.0.3"));
 }
 
+// The host has an address in each subnet of a bridge.
+TEST(NetworkPools, EachSubnetHasAGateway) {
+  auto network = parsed("{name: a, subnets: [10.0.0.0/30, 10.1.0.0/24, 'fd00::/64'], gateways: [10.1.0.254]}");
+  auto can = [&](std::size_t subnet, const char* address) { return assignable(network, network.subnets[subnet], *parse_ip(address)); };
+  EXPECT_FALSE(can(0, "10.0.0.1"));
+  EXPECT_TRUE(can(1, "10.1.0.1"));
+  EXPECT_FALSE(can(1, "10.1.0.254"));
+  EXPECT_FALSE(can(2, "fd00::1"));
+  auto unnamed = parsed("{name: a, subnets: [10.0.0.0/30, 10.1.0.0/24]}");
+  EXPECT_FALSE(assignable(unnamed, unnamed.subnets[1], *parse_ip("10.1.0.1")));
+}
+
 Lease lease(const char* network, const char* interface, const char* address) { return {network, "101", interface, *parse_prefix(address), false}; }
 
 NetworkInput input(const Definition& definition) {
@@ -90,6 +102,19 @@ Interface interface(const char* name, const char* network) {
   out.name = name;
   out.network = network;
   return out;
+}
+
+TEST(CompileNetwork, TheDefaultRouteLeadsToTheGatewayOfItsOwnSubnet) {
+  auto definition = small_definition();
+  definition.network.none = false;
+  definition.network.interfaces = {interface("eth0", "two")};
+  auto in = input(definition);
+  in.networks["two"] = parsed("{name: two, subnets: [10.0.0.0/30, 10.1.0.0/24]}");
+  in.leases = {lease("two", "eth0", "10.1.0.2/24")};
+  auto plan = compile_network(in);
+  ASSERT_TRUE(plan) << plan.error().to_string();
+  ASSERT_EQ(plan->ports[0].routes.size(), 1u);
+  EXPECT_EQ(format_ip(*plan->ports[0].routes[0].via), "10.1.0.1");
 }
 
 TEST(CompileNetwork, BridgeAndRoutedGolden) {
