@@ -169,8 +169,9 @@ Result<> change_ports(Services& services, const VpsPaths& paths, const net::VpsP
 }
 
 // Networks that are not there, addresses that cannot be had: said before anything is changed.
-Result<> check_network(Services& services, const Definition& wanted, const std::string& uuid) {
-  VPS_TRY(services.networks->preview(wanted, uuid));
+Result<> check_network(Services& services, const ContainerFacts& facts, const Definition& wanted) {
+  if (!(wanted.network == facts.definition.network)) VPS_TRY(services.networks->check_neighbours(wanted, facts.record.uuid));
+  VPS_TRY(services.networks->preview(wanted, facts.record.uuid));
   return {};
 }
 
@@ -210,7 +211,9 @@ Result<ChangeResult> change_vps(Services& services, const ContainerPtr& containe
     for (auto& warning : enforcement_warnings(result.limits)) result.warnings.push_back(std::move(warning));
   const bool live = running && mode != ChangeMode::kSaved;
   auto network = live ? VPS_TRY(services.networks->plan_live(active, facts.record.uuid)) : std::optional<net::VpsPlan>();
-  VPS_TRY(check_network(services, wanted, facts.record.uuid));
+  VPS_TRY(check_network(services, facts, wanted));
+  if (before.network.firewall.forwards != wanted.network.firewall.forwards)
+    for (auto& warning : services.networks->forward_warnings(wanted)) result.warnings.push_back(std::move(warning));
   if (dry_run || (result.changes.empty() && in_force(facts) == active)) return result;
 
   UndoStack undo;

@@ -86,6 +86,7 @@ Result<> create_vps(Services& services, const ContainerPtr& container, const Def
       if (auto done = services.networks->release(container->id); !done) log::error("vps {}: {}", container->id, done.error().to_string());
     });
     std::vector<std::string> said;
+    VPS_TRY(services.networks->check_neighbours(definition, definition.uuid));
     VPS_TRY(services.networks->reserve(definition, &said));
     for (const auto& warning : said) operation.warn(warning);
     held = VPS_TRY(services.networks->leases().of_vps(container->id));

@@ -143,6 +143,7 @@ Result<CreatePreview> Manager::preview_create(const Definition& definition) {
   const auto paths = vps_paths(services_.config.roots, definition.id);
   if (services_.registry.find(definition.id)) return fail(Code::kExists, "vps {} exists already", definition.id);
   VPS_TRY(check_template(services_, definition, paths.disk));
+  VPS_TRY(services_.networks->check_neighbours(preview.definition, preview.definition.uuid));
   VPS_TRY(services_.networks->preview(preview.definition, preview.definition.uuid));
   preview.steps = describe_create(services_, paths, definition);
   preview.limits = VPS_TRY(explain_definition(definition, &preview.warnings));

@@ -58,6 +58,17 @@ Result<std::unique_ptr<Services>> open_services(const Config& config, cgroups::H
     auto container = all->registry.find(vps);
     return container ? (*container)->snapshot().record.uuid : std::string();
   });
+  services->networks->on_definitions([all = services.get()] {
+    std::vector<DefinedVps> defined;
+    for (const auto& container : all->registry.list()) {
+      std::scoped_lock lock(container->mutex);
+      const auto& facts = container->facts;
+      const auto& saved = facts.definition.network;
+      if (!saved.interfaces.empty()) defined.push_back({container->id, facts.record.uuid, saved});
+      if (facts.active && !(facts.active->network == saved)) defined.push_back({container->id, facts.record.uuid, facts.active->network});
+    }
+    return defined;
+  });
   services->networks->on_last_readings([traffic = services->traffic.get()](const Networks::Samples& samples) {
     if (auto done = traffic->add(samples, true); !done) log::error("traffic: {}", done.error().to_string());
   });

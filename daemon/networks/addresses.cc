@@ -54,6 +54,21 @@ Result<> Networks::check_routed(const Definition& definition, const std::vector<
   return {};
 }
 
+Result<> Networks::check_neighbours(const Definition& definition, const std::string& uuid) const {
+  if (definition.network.interfaces.empty() || !definitions_) return {};
+  return daemon::check_neighbours({definition.id, uuid, definition.network}, definitions_());
+}
+
+LeaseBook::Elsewhere Networks::routed_elsewhere(const std::string& vps) const {
+  return [this, vps, others = std::optional<std::vector<DefinedVps>>()](const IpAddress& address) mutable {
+    if (!others) {
+      others = definitions_ ? definitions_() : std::vector<DefinedVps>();
+      std::erase_if(*others, [&](const DefinedVps& other) { return other.id == vps; });
+    }
+    return routed_to(*others, address);
+  };
+}
+
 Result<> Networks::release(const std::string& vps) {
   VPS_TRY(enter_claims());
   return leases_.release(vps);
@@ -67,7 +82,7 @@ Result<std::vector<Lease>> Networks::reserve(const Definition& definition, std::
   }
   auto networks = VPS_TRY(named_by(definition));
   const auto before = VPS_TRY(leases_.of_vps(definition.id));
-  auto leases = VPS_TRY(leases_.assign(definition.id, definition.network.interfaces, networks, keep_others));
+  auto leases = VPS_TRY(leases_.assign(definition.id, definition.network.interfaces, networks, keep_others, routed_elsewhere(definition.id)));
   std::vector<Lease> fresh;
   for (const auto& lease : leases)
     if (std::ranges::none_of(before, [&](const Lease& old) { return old.network == lease.network && old.address == lease.address; }))

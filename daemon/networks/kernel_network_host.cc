@@ -1,5 +1,6 @@
 #include "daemon/networks/network_host.h"
 #include "netns/announce.h"
+#include "netns/listeners.h"
 #include "netns/network.h"
 
 namespace vps::daemon {
@@ -43,6 +44,9 @@ class KernelNetworkHost final : public NetworkHost {
 
   Result<std::vector<netns::ForeignBlock>> foreign_blocks(const std::string& link, const std::string& uplink) override {
     return netns::Filter::foreign_blocks(link, uplink);
+  }
+  [[nodiscard]] bool is_listened_on(net::Protocol protocol, Family family, const std::optional<IpAddress>& address, std::uint16_t port) const override {
+    return netns::is_listened_on(host_, protocol, family, address, port);
   }
   [[nodiscard]] bool bridge_is_filtered(const std::string& bridge) const override { return netns::Filter::bridge_is_filtered("/proc", bridge); }
 

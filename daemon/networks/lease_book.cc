@@ -84,24 +84,24 @@ std::string LeaseBook::resting(const std::map<IpAddress, Held>& held, Family fam
 }
 
 Result<IpAddress> LeaseBook::take_free(const std::map<IpAddress, Held>& held, const Network& network, const Prefix& subnet,
-                                       const std::string& vps, const std::string& interface) const {
+                                       const std::string& vps, const std::string& interface, const Elsewhere& elsewhere) const {
+  auto good = [&](const IpAddress& address) { return assignable(network, subnet, address) && !(elsewhere && elsewhere(address)); };
   // What this interface had before comes back to it.
   for (const auto& [address, entry] : held)
-    if (entry.released_ms && entry.lease.vps == vps && entry.lease.interface == interface && subnet.contains(address) &&
-        assignable(network, subnet, address))
+    if (entry.released_ms && entry.lease.vps == vps && entry.lease.interface == interface && subnet.contains(address) && good(address))
       return address;
   const IpAddress last = subnet.last();
   for (IpAddress address = subnet.first(); subnet.contains(address);) {
     auto found = held.find(address);
     bool taken = found != held.end() && (!found->second.released_ms || rests(found->second));
-    if (!taken && assignable(network, subnet, address)) return address;
+    if (!taken && good(address)) return address;
     if (address == last || !advance(address)) break;
   }
   return fail(Code::kUnavailable, "no free address");
 }
 
 Result<std::vector<Lease>> LeaseBook::plan_locked(Book& book, const std::string& vps, const std::vector<Interface>& interfaces,
-                                                  const Networks& networks, bool keep_others) const {
+                                                  const Networks& networks, bool keep_others, const Elsewhere& elsewhere) const {
   std::vector<Lease> leases;
   std::set<std::pair<std::string, IpAddress>> kept;
   auto keep = [&](const Lease& lease, std::size_t order) {
@@ -140,7 +140,7 @@ Result<std::vector<Lease>> LeaseBook::plan_locked(Book& book, const std::string&
       for (const auto& each : network->second.subnets) {
         if (free || each.family() != want.family) continue;
         subnet = each;
-        free = take_free(held, network->second, each, vps, want.interface);
+        free = take_free(held, network->second, each, vps, want.interface, elsewhere);
       }
       if (!free)
         return fail(Code::kUnavailable, "no free address in network {} ({}){}", want.network, pool_text(network->second, want.family),
@@ -157,21 +157,22 @@ Result<std::vector<Lease>> LeaseBook::plan_locked(Book& book, const std::string&
 }
 
 Result<std::vector<Lease>> LeaseBook::assign(const std::string& vps, const std::vector<Interface>& interfaces, const Networks& networks,
-                                             bool keep_others) {
+                                             bool keep_others, const Elsewhere& elsewhere) {
   std::scoped_lock lock(mutex_);
   VPS_TRY(load_locked());
   Book after = book_;
-  auto leases = VPS_TRY(plan_locked(after, vps, interfaces, networks, keep_others));
+  auto leases = VPS_TRY(plan_locked(after, vps, interfaces, networks, keep_others, elsewhere));
   VPS_TRY(store_locked(book_, after));
   book_ = std::move(after);
   return leases;
 }
 
-Result<std::vector<Lease>> LeaseBook::preview(const std::string& vps, const std::vector<Interface>& interfaces, const Networks& networks) {
+Result<std::vector<Lease>> LeaseBook::preview(const std::string& vps, const std::vector<Interface>& interfaces, const Networks& networks,
+                                              const Elsewhere& elsewhere) {
   std::scoped_lock lock(mutex_);
   VPS_TRY(load_locked());
   Book after = book_;
-  return plan_locked(after, vps, interfaces, networks, false);
+  return plan_locked(after, vps, interfaces, networks, false, elsewhere);
 }
 
 // What one claim makes of the book. `in_use`: what those that run have.

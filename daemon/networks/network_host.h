@@ -42,6 +42,8 @@ class NetworkHost {
   // Rules of others that keep packets from `link` from passing.
   virtual Result<std::vector<netns::ForeignBlock>> foreign_blocks(const std::string& link, const std::string& uplink) = 0;
 
+  // netns/listeners.h
+  [[nodiscard]] virtual bool is_listened_on(net::Protocol protocol, Family family, const std::optional<IpAddress>& address, std::uint16_t port) const = 0;
   // netns/filter.h
   [[nodiscard]] virtual bool bridge_is_filtered(const std::string& bridge) const = 0;
 

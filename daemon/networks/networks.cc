@@ -283,7 +283,7 @@ Result<net::VpsPlan> Networks::preview(const Definition& definition, const std::
   std::vector<Interface> known;
   for (const auto& interface : definition.network.interfaces)
     if (!networks[interface.network].subnets.empty()) known.push_back(interface);
-  auto leases = VPS_TRY(leases_.preview(definition.id, known, networks));
+  auto leases = VPS_TRY(leases_.preview(definition.id, known, networks, routed_elsewhere(definition.id)));
   return compile(definition, uuid, std::move(networks), std::move(leases));
 }
 
@@ -304,6 +304,16 @@ Result<std::vector<std::string>> Networks::warnings(const Definition& definition
   if (definition.network.firewall.filters())
     for (const auto& name : unfiltered_bridges(definition))
       warnings.push_back(fmt::format("network.firewall is not enforced between VPSes of network {}: {}", name, kUnfiltered));
+  for (auto& warning : forward_warnings(definition)) warnings.push_back(std::move(warning));
+  return warnings;
+}
+
+std::vector<std::string> Networks::forward_warnings(const Definition& definition) const {
+  std::vector<std::string> warnings;
+  for (const auto& forward : definition.network.firewall.forwards)
+    if (host_->is_listened_on(forward.protocol, forward.family(), forward.listen, forward.port))
+      warnings.push_back(fmt::format("network.firewall.forwards: the host itself listens on {} port {}, which leads to the vps for everybody outside",
+                                     forward.protocol == net::Protocol::kUdp ? "udp" : "tcp", forward.port));
   return warnings;
 }
 

@@ -18,6 +18,7 @@
 #include "daemon/config.h"
 #include "daemon/ledger.h"
 #include "daemon/networks/lease_book.h"
+#include "daemon/networks/neighbours.h"
 #include "daemon/networks/network_host.h"
 #include "daemon/networks/store.h"
 #include "specs/vps/compile_network.h"
@@ -54,6 +55,8 @@ class Networks {
   // What a network's probe policy says about an address that answers already is added to `warnings`, or refused (kExists).
   Result<std::vector<Lease>> reserve(const Definition& definition, std::vector<std::string>* warnings, bool keep_others = false);
   Result<> release(const std::string& vps);
+  // Before a definition is taken: neighbours.h.
+  Result<> check_neighbours(const Definition& definition, const std::string& uuid) const;
   LeaseBook& leases() { return leases_; }
 
   // --- a VPS's share ---
@@ -61,6 +64,8 @@ class Networks {
   Result<net::VpsPlan> plan(const Definition& definition, const std::string& uuid);
   Result<net::VpsPlan> preview(const Definition& definition, const std::string& uuid);
   Result<std::vector<std::string>> warnings(const Definition& definition);
+  // Of its forwards alone: ports that a program of the host listens on, who is not reached any more from outside.
+  std::vector<std::string> forward_warnings(const Definition& definition) const;
   // Networks of `definition` whose VPSes reach each other without their firewalls: see Filter::bridge_is_filtered().
   std::vector<std::string> unfiltered_bridges(const Definition& definition) const;
   // Before a start: where somebody has turned that off for a bridge, and this VPS has a firewall, it is turned on again.
@@ -91,6 +96,8 @@ class Networks {
   [[nodiscard]] bool in_use() const;  // the kernel holds something of ours
 
   NetworkHost& host() { return *host_; }
+  // What all VPSes say, as saved and as in force. Called without a lock.
+  void on_definitions(std::function<std::vector<DefinedVps>()> handler) { definitions_ = std::move(handler); }
   void on_last_readings(std::function<void(const Samples&)> handler) { last_readings_ = std::move(handler); }
   void set_classes(std::vector<net::TrafficClass> classes);
 
@@ -100,6 +107,8 @@ class Networks {
   Result<> probe(const std::vector<Lease>& fresh, const std::map<std::string, Network>& networks, std::vector<std::string>* warnings);
   // kExists: what this VPS has, or what its definition routes to it, leads to another one already.
   Result<> check_routed(const Definition& definition, const std::vector<Lease>& mine, const std::map<std::string, Network>& networks);
+  // Asks what all VPSes say when it is asked for the first time, which most starts do not.
+  [[nodiscard]] LeaseBook::Elsewhere routed_elsewhere(const std::string& vps) const;
   Result<> check_overlaps(const Network& network, const netns::HostView& view) const;
   Result<> check_uplinks(const Network& network, const netns::HostView& view) const;
   Result<> choose_subnets(Network& network, const netns::HostView& view) const;
@@ -122,6 +131,7 @@ class Networks {
   NetworkStore store_;
   LeaseBook leases_;
   std::function<void(const Samples&)> last_readings_;
+  std::function<std::vector<DefinedVps>()> definitions_;
 
   std::mutex change_;  // one change of the objects at a time
   mutable std::mutex mutex_;

@@ -117,7 +117,7 @@ Result<net::FirewallPlan> compile_firewall(const Firewall& firewall, const std::
   plan.default_out = firewall.default_out;
   plan.rules = firewall.rules;
   for (const auto& forward : firewall.forwards) {
-    const Family family = forward.guest ? forward.guest->family : forward.listen ? forward.listen->family : Family::kV4;
+    const Family family = forward.family();
     std::optional<IpAddress> guest = forward.guest;
     for (const auto& port : ports)
       for (const auto& address : port.addresses)

@@ -79,6 +79,8 @@ struct Forward {
   net::Protocol protocol = net::Protocol::kTcp;
   std::uint16_t port = 0, guest_port = 0;
   std::optional<IpAddress> guest;
+  // Whose ports it takes where it listens on every address.
+  [[nodiscard]] Family family() const { return guest ? guest->family : listen ? listen->family : Family::kV4; }
   bool operator==(const Forward&) const = default;
 };
 

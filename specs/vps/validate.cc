@@ -61,6 +61,11 @@ Found firewall_conflict(const Definition& definition) {
       return Conflict{"network.firewall.rules", fmt::format("two rules with the number {}", rule.number)};
     if (!rule.ports.empty() && rule.protocol != net::Protocol::kTcp && rule.protocol != net::Protocol::kUdp)
       return Conflict{"network.firewall.rules", "ports are those of tcp or udp: a rule with ports needs one of these as protocol"};
+    for (const auto& peer : rule.peers) {
+      const bool icmp = rule.protocol == net::Protocol::kIcmp, icmp6 = rule.protocol == net::Protocol::kIcmp6;
+      if ((icmp && peer.family() == Family::kV6) || (icmp6 && peer.family() == Family::kV4))
+        return Conflict{"network.firewall.rules", fmt::format("nobody at {} speaks {}", format_prefix(peer), icmp ? "icmp" : "icmp6")};
+    }
   }
   for (std::size_t i = 0; i < firewall.forwards.size(); ++i) {
     const auto& forward = firewall.forwards[i];

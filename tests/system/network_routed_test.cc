@@ -127,6 +127,18 @@ TEST_F(RoutedTest, APrefixOfAnotherIsRefused) {
   EXPECT_EQ(ping_from_outside(one), 0);
 }
 
+// A prefix of the pool that is led to a VPS is not given out, whether that runs or not.
+TEST_F(RoutedTest, AutoPassesOverWhatLeadsToAnother) {
+  create("101", "addresses: [198.51.100.64], routed: [198.51.100.65/32, 198.51.100.66/31]");
+  create("102", "addresses: [auto]");
+  EXPECT_EQ(addresses("102").at(0), "198.51.100.68");
+  auto refused = vpsd_->ctl({"create", "103", "-t", "busybox", "--set", on_public("addresses: [198.51.100.67]")});
+  EXPECT_EQ(refused.code, 4) << refused.describe();
+  EXPECT_THAT(refused.err, HasSubstr("198.51.100.67/32 leads to vps 101 already (198.51.100.66/31)"));
+  create("103", "addresses: [auto]");
+  EXPECT_EQ(addresses("103").at(0), "198.51.100.69");
+}
+
 // vpsd dies between the refusal of a start and what undoes it: the plan that is left names what another has.
 TEST_F(RoutedTest, AnUndoneStartTakesNothingOfAnother) {
   create("101", "addresses: [auto]");

@@ -2,6 +2,8 @@
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <gmock/gmock.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -115,6 +117,35 @@ TEST_F(NetworkTest, APoolGrowsWhileItIsUsed) {
   ctl({"network", "set", "small", "subnets=[10.10.0.0/29, \"fd09::/64\"]"});
   ctl({"restart", "2"});
   ping("2", "203.0.113.1");
+}
+
+// Of VPSes that do not run as well.
+TEST_F(NetworkTest, RefusesWhatAnotherHasByItsDefinition) {
+  auto with_mac = [](const std::string& mac) {
+    return fmt::format("network.interfaces=[{{name: eth0, network: default, addresses: [auto], mac: \"{}\"}}]", mac);
+  };
+  ctl({"create", "1", "-t", "busybox", "--set", with_mac("02:00:00:00:00:01")});
+  auto refused = ctl({"create", "2", "-t", "busybox", "--set", with_mac("02:00:00:00:00:01")}, 4);
+  EXPECT_NE(refused.err.find("02:00:00:00:00:01 is vps 1's on network default"), std::string::npos) << refused.describe();
+  ctl({"show", "2"}, 3);
+  ctl({"create", "2", "-t", "busybox", "--set", with_mac("02:00:00:00:00:02")});
+  ctl({"set", "2", "network.interfaces.eth0.mac=02:00:00:00:00:01"}, 4);
+
+  ctl({"firewall", "1", "forward", "tcp", "8080", "80"});
+  refused = ctl({"firewall", "2", "forward", "tcp", "8080", "80"}, 4);
+  EXPECT_NE(refused.err.find("tcp port 8080 of every address leads to vps 1 already"), std::string::npos) << refused.describe();
+  ctl({"firewall", "2", "forward", "udp", "8080", "80"});
+  ctl({"start", "--wait", "1", "2"});
+
+  // What the host serves itself may be led away, and that is said.
+  UniqueFd server(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in any{};
+  any.sin_family = AF_INET;
+  any.sin_port = htons(7777);
+  ASSERT_EQ(::bind(server.get(), reinterpret_cast<sockaddr*>(&any), sizeof any), 0);
+  ASSERT_EQ(::listen(server.get(), 1), 0);
+  EXPECT_NE(ctl({"firewall", "1", "forward", "tcp", "7777", "80"}).err.find("the host itself listens on tcp port 7777"), std::string::npos);
+  EXPECT_EQ(ctl({"firewall", "1", "forward", "udp", "7777", "80"}).err.find("udp port 7777"), std::string::npos);
 }
 
 TEST_F(NetworkTest, FirewallForwardsAndCountersLive) {

@@ -81,6 +81,16 @@ TEST_F(LeaseBookTest, AddressesRestBeforeTheyAreAnothers) {
   EXPECT_EQ(text(quick.assign("7", on("small"), networks_)), "10.0.0.2/29");
 }
 
+// An address that leads to somebody by a prefix is passed over, also where this VPS had it once.
+TEST_F(LeaseBookTest, NothingIsGivenOutThatLeadsElsewhere) {
+  auto book = open();
+  const LeaseBook::Elsewhere elsewhere = [](const IpAddress& address) { return address == *parse_ip("10.0.0.2") || address == *parse_ip("10.0.0.4"); };
+  EXPECT_EQ(text(book.assign("1", on("small"), networks_, false, elsewhere)), "10.0.0.3/29");
+  EXPECT_EQ(text(book.assign("2", on("small", {"10.0.0.4"}), networks_, false, elsewhere)), "10.0.0.4/29") << "by name it is the caller's affair";
+  ASSERT_TRUE(book.release("2"));
+  EXPECT_EQ(text(book.assign("2", on("small"), networks_, false, elsewhere)), "10.0.0.5/29");
+}
+
 TEST_F(LeaseBookTest, ChangesGiveBackWhatIsNotAskedForAnyMore) {
   auto book = open();
   ASSERT_TRUE(book.assign("1", on("small", {"auto", "10.0.0.6"}), networks_));

@@ -283,6 +283,10 @@ TEST(Firewall, NumbersAreNeverGivenTwice) {
   EXPECT_EQ(validate_message(d), "ok");
   d.network.firewall.rules[0].ports = {{80, 80}};
   EXPECT_EQ(validate_message(d), "network.firewall.rules: ports are those of tcp or udp: a rule with ports needs one of these as protocol");
+  d.network.firewall.rules[0].ports.clear();
+  d.network.firewall.rules[0].protocol = net::Protocol::kIcmp;
+  d.network.firewall.rules[0].peers = {*parse_prefix("192.0.2.1"), *parse_prefix("fe80::1")};
+  EXPECT_EQ(validate_message(d), "network.firewall.rules: nobody at fe80::1/128 speaks icmp");
   d.network.firewall.rules[0].protocol = net::Protocol::kTcp;
   d.network.firewall.forwards.push_back(forward(9, 80, 81));
   EXPECT_EQ(validate_message(d), "network.firewall.forwards: port 80 is forwarded twice");
