@@ -212,8 +212,8 @@ Result<ChangeResult> change_vps(Services& services, const ContainerPtr& containe
   const bool live = running && mode != ChangeMode::kSaved;
   auto network = live ? VPS_TRY(services.networks->plan_live(active, facts.record.uuid)) : std::optional<net::VpsPlan>();
   VPS_TRY(check_network(services, facts, wanted));
-  if (before.network.firewall.forwards != wanted.network.firewall.forwards)
-    for (auto& warning : services.networks->forward_warnings(wanted)) result.warnings.push_back(std::move(warning));
+  if (!(before.network == wanted.network))
+    for (auto& warning : VPS_TRY(services.networks->warnings(wanted))) result.warnings.push_back(std::move(warning));
   if (dry_run || (result.changes.empty() && in_force(facts) == active)) return result;
 
   UndoStack undo;

@@ -270,19 +270,19 @@ Result<net::VpsPlan> Networks::plan(const Definition& definition, const std::str
 Result<net::VpsPlan> Networks::preview(const Definition& definition, const std::string& uuid) {
   if (definition.network.interfaces.empty()) return compile(definition, uuid, {}, {});
   std::map<std::string, Network> networks;
+  std::vector<Interface> known;
   for (const auto& interface : definition.network.interfaces) {
     auto network = store_.get(interface.network);
     // Nothing is made for a preview, and so its addresses are not known.
     if (!network && interface.network == kDefault && config_.network_default) {
       network = Network{};
       network->name = kDefault;
+    } else {
+      known.push_back(interface);
     }
     if (!network) return std::unexpected(std::move(network).error());
     networks[interface.network] = *std::move(network);
   }
-  std::vector<Interface> known;
-  for (const auto& interface : definition.network.interfaces)
-    if (!networks[interface.network].subnets.empty()) known.push_back(interface);
   auto leases = VPS_TRY(leases_.preview(definition.id, known, networks, routed_elsewhere(definition.id)));
   return compile(definition, uuid, std::move(networks), std::move(leases));
 }
@@ -304,12 +304,6 @@ Result<std::vector<std::string>> Networks::warnings(const Definition& definition
   if (definition.network.firewall.filters())
     for (const auto& name : unfiltered_bridges(definition))
       warnings.push_back(fmt::format("network.firewall is not enforced between VPSes of network {}: {}", name, kUnfiltered));
-  for (auto& warning : forward_warnings(definition)) warnings.push_back(std::move(warning));
-  return warnings;
-}
-
-std::vector<std::string> Networks::forward_warnings(const Definition& definition) const {
-  std::vector<std::string> warnings;
   for (const auto& forward : definition.network.firewall.forwards)
     if (host_->is_listened_on(forward.protocol, forward.family(), forward.listen, forward.port))
       warnings.push_back(fmt::format("network.firewall.forwards: the host itself listens on {} port {}, which leads to the vps for everybody outside",

@@ -63,9 +63,8 @@ class Networks {
   // With the addresses that it holds; `preview`: with those that it would get.
   Result<net::VpsPlan> plan(const Definition& definition, const std::string& uuid);
   Result<net::VpsPlan> preview(const Definition& definition, const std::string& uuid);
+  // What a definition says that does not hold, or takes something from the host.
   Result<std::vector<std::string>> warnings(const Definition& definition);
-  // Of its forwards alone: ports that a program of the host listens on, who is not reached any more from outside.
-  std::vector<std::string> forward_warnings(const Definition& definition) const;
   // Networks of `definition` whose VPSes reach each other without their firewalls: see Filter::bridge_is_filtered().
   std::vector<std::string> unfiltered_bridges(const Definition& definition) const;
   // Before a start: where somebody has turned that off for a bridge, and this VPS has a firewall, it is turned on again.

@@ -13,6 +13,8 @@
 
 namespace vps::net {
 
+constexpr std::uint32_t kLeastIpv6Mtu = 1280;  // RFC 8200, section 5; a link of less has no IPv6 in the kernel
+
 enum class Mode { kBridge, kRouted, kMacvlan, kHostDevice };
 
 // The part of a network that exists once on the host: its bridge, its gateway addresses, NAT, proxies.

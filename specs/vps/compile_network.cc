@@ -99,6 +99,9 @@ Result<net::PortPlan> compile_port(const NetworkInput& input, const Interface& i
   }
   if (network.mode == net::Mode::kRouted || network.mode == net::Mode::kMacvlan) port.uplinks = network.uplinks;
   add_addresses(input, interface, port);
+  const bool has_v6 = std::ranges::any_of(port.addresses, [](const Prefix& address) { return address.family() == Family::kV6; });
+  if (port.mtu != 0 && port.mtu < net::kLeastIpv6Mtu && has_v6)
+    return fail(Code::kUsage, "network.interfaces.{}.mtu: an interface with addresses of IPv6 needs at least {}", interface.name, net::kLeastIpv6Mtu);
   add_default_routes(network, port, defaults);
   port.rate_in = interface.rate_in;
   port.rate_out = interface.rate_out;

@@ -112,6 +112,9 @@ Result<> validate_network(const Network& network) {
   if (mode == net::Mode::kRouted && !network.gateways.empty())
     return fail(Code::kUsage, "gateways: in a routed network the host's end of each port is the gateway ({} and {})",
                 format_ip(routed_gateway(Family::kV4)), format_ip(routed_gateway(Family::kV6)));
+  const bool has_v6 = std::ranges::any_of(network.subnets, [](const Prefix& subnet) { return subnet.family() == Family::kV6; });
+  if (network.mtu && *network.mtu < net::kLeastIpv6Mtu && has_v6)
+    return fail(Code::kUsage, "mtu: a network with IPv6 needs one of at least {}", net::kLeastIpv6Mtu);
   VPS_TRY(check_subnets(network));
   return check_gateways(network);
 }

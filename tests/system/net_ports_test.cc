@@ -79,6 +79,24 @@ TEST_F(NetPorts, RoutedVpsesAreReachedFromTheUplink) {
   EXPECT_TRUE(test::exchange(host_, one, "2001:db8:1::101"));
 }
 
+// The kernel has no IPv6 on a link of less than 1280.
+TEST_F(NetPorts, LinksThatAreTooSmallForIpv6CarryIpv4) {
+  network(bridge_network());
+  network(routed_network());
+  auto v4_only = [](net::PortPlan port) {
+    port.mtu = 576;
+    for (auto* list : {&port.addresses, &port.routed}) std::erase_if(*list, [](const Prefix& each) { return each.family() == Family::kV6; });
+    std::erase_if(port.routes, [](const net::Route& each) { return each.destination.family() == Family::kV6; });
+    return port;
+  };
+  auto bridged = Namespace::make(), routed = Namespace::make();
+  attach(vps("101", v4_only(bridge_port(101))), bridged);
+  attach(vps("102", v4_only(routed_port(102))), routed);
+  EXPECT_TRUE(test::exchange(bridged, host_, "10.77.0.1"));
+  EXPECT_EQ(test::exchange(routed, internet_, "198.51.100.1"), ip("198.51.100.102"));
+  EXPECT_EQ(link(routed, "venet0")->mtu, 576u);
+}
+
 TEST_F(NetPorts, ANamespaceThatDiesTakesItsPortAlong) {
   network(bridge_network());
   network(routed_network());

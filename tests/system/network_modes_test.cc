@@ -45,6 +45,16 @@ TEST_F(MacvlanTest, VpsesAreOnTheWireOfTheUplink) {
   EXPECT_THAT(ctl({"start", "--dry-run", "102"}).out, HasSubstr("no guards, firewall or traffic counters"));
 }
 
+TEST_F(MacvlanTest, ANetworkWithoutSubnetsTakesAddressesAsTheyAreNamed) {
+  ctl({"network", "create", "wire", "--mode", "macvlan", "--uplink", "up0"});
+  ctl({"create", "101", "-t", "busybox", "--network", "wire"}, 2);
+  ctl({"create", "101", "-t", "busybox", "--network", "wire", "--ip", "198.51.100.9/24", "--ip", "2001:db8:1::9/64", "--start"});
+  ping("101", "198.51.100.1");
+  ping("101", "2001:db8:1::1");
+  for (const auto& address : addresses("101")) EXPECT_EQ(ping_from_outside(address).code, 0) << ping_from_outside(address).describe();
+  EXPECT_THAT(ctl({"firewall", "101", "add", "in", "drop"}).err, HasSubstr("no guards, firewall or traffic counters"));
+}
+
 // lan0 (host) and lan1 (internet) are the two ends of a wire; the host's is lent.
 class DeviceTest : public NetworkTest {
  protected:

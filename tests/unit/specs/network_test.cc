@@ -46,6 +46,8 @@ TEST(NetworkYaml, RefusesWhatCannotBe) {
             "n.yaml:1: nat: the packets of a macvlan network do not pass through the host");
   EXPECT_EQ(refusal("{name: a, mode: routed, isolated: on}"),
             "n.yaml:1: isolated: only the ports of a bridge can be told apart, this network is routed");
+  EXPECT_EQ(refusal("{name: a, subnets: ['fd00::/64'], mtu: 1279}"), "n.yaml:1: mtu: a network with IPv6 needs one of at least 1280");
+  EXPECT_EQ(refusal("{name: a, subnets: [10.0.0.0/24], mtu: 1279}"), "ok");
   EXPECT_EQ(refusal("{name: a, uplinks: [e]}").substr(0, 34), "n.yaml:1: uplinks: a bridge networ");
 }
 
@@ -115,6 +117,20 @@ TEST(CompileNetwork, TheDefaultRouteLeadsToTheGatewayOfItsOwnSubnet) {
   ASSERT_TRUE(plan) << plan.error().to_string();
   ASSERT_EQ(plan->ports[0].routes.size(), 1u);
   EXPECT_EQ(format_ip(*plan->ports[0].routes[0].via), "10.1.0.1");
+}
+
+TEST(CompileNetwork, Ipv6NeedsItsMtu) {
+  auto definition = small_definition();
+  definition.network.none = false;
+  definition.network.interfaces = {interface("eth0", "default")};
+  definition.network.interfaces[0].mtu = 1279;
+  auto in = input(definition);
+  in.leases = {lease("default", "eth0", "10.200.0.2/16")};
+  EXPECT_TRUE(compile_network(in));
+  in.leases.push_back(lease("default", "eth0", "fd00::2/64"));
+  auto refused = compile_network(in);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().to_string(), "network.interfaces.eth0.mtu: an interface with addresses of IPv6 needs at least 1280");
 }
 
 TEST(CompileNetwork, BridgeAndRoutedGolden) {
