@@ -259,22 +259,45 @@ Contents common_contents(std::span<const net::NetworkPlan> networks, std::span<c
   return contents;
 }
 
+namespace {
+
+// What goes and comes together: an element, or the two ends of an interval. The key of the end, which stands behind its beginning; null: a
+// single element, or an interval up to the last address.
+const ElementKey* end_of(const Elements& elements, Elements::const_iterator begin, bool interval) {
+  auto end = std::next(begin);
+  return interval && !begin->second.end && end != elements.end() && end->second.end ? &end->first : nullptr;
+}
+
+// Elements of `left` that `right` has not, or has with another end. The kernel refuses a beginning that stays and gets another end.
+void compare(const SetKey& set, const Elements& left, const Elements* right, Contents& only) {
+  const bool interval = find_set(set.first, set.second)->interval;
+  for (auto at = left.begin(); at != left.end(); ++at) {
+    const auto* end = end_of(left, at, interval);
+    bool same = false;
+    const bool stray = interval && at->second.end;  // no beginning before it
+    if (right != nullptr && !stray)
+      if (auto found = right->find(at->first); found != right->end()) {
+        const auto* other = end_of(*right, found, interval);
+        same = found->second == at->second && same_limit(found->second, at->second) && (end == nullptr ? other == nullptr : other != nullptr && *end == *other);
+      }
+    if (!same) {
+      only[set].insert(*at);
+      if (end != nullptr) only[set].insert(*std::next(at));
+    }
+    if (end != nullptr) ++at;
+  }
+}
+
+}  // namespace
+
 Difference difference(const Contents& before, const Contents& after) {
   Difference result;
-  auto compare = [](const Contents& left, const Contents& right, Contents& only) {
-    for (const auto& [set, elements] : left) {
-      auto other = right.find(set);
-      for (const auto& [key, element] : elements) {
-        if (other != right.end()) {
-          auto found = other->second.find(key);
-          if (found != other->second.end() && found->second == element && same_limit(found->second, element)) continue;
-        }
-        only[set].emplace(key, element);
-      }
-    }
+  auto of = [](const Contents& contents, const SetKey& set) {
+    auto found = contents.find(set);
+    return found == contents.end() ? nullptr : &found->second;
   };
-  compare(before, after, result.gone);
-  compare(after, before, result.fresh);
+  for (const auto& [set, elements] : before) compare(set, elements, of(after, set), result.gone);
+  for (const auto& [set, elements] : after) compare(set, elements, of(before, set), result.fresh);
   return result;
 }
 

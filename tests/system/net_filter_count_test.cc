@@ -85,6 +85,25 @@ TEST_F(NetFilterCount, NewClassesCountAtOnceAndOldOnesKeepWhatTheyHave) {
   EXPECT_THAT(check(), IsEmpty());
 }
 
+// Intervals of classes that nest, touch and end with each other, each set of them after each other one: a vpsd that starts finds those of the
+// one before it.
+TEST_F(NetFilterCount, AnyClassesFollowAnyOthers) {
+  const std::vector<std::vector<net::TrafficClass>> all = {
+      {{prefix("198.51.100.0/24"), 2}, {prefix("2001:db8:1::/64"), 2}},
+      {{prefix("198.51.0.0/16"), 2}, {prefix("198.51.100.128/25"), 3}, {prefix("2001:db8::/32"), 3}},
+      {{prefix("198.51.100.1/32"), 3}, {prefix("198.51.100.0/31"), 4}, {prefix("0.0.0.0/1"), 5}, {prefix("128.0.0.0/1"), 6}},
+      {{prefix("10.77.1.0/24"), 8}, {prefix("198.51.99.0/24"), 2}, {prefix("255.255.255.255/32"), 2}, {prefix("0.0.0.0/32"), 2}},
+  };
+  for (std::size_t one = 0; one < all.size(); ++one)
+    for (std::size_t two = one + 1; two < all.size(); ++two)
+      for (auto at : {one, two, one}) {
+        SCOPED_TRACE(testing::Message() << one << " and " << two << ", now " << at);
+        state_.classes = all[at];
+        ensure();
+        EXPECT_THAT(ensure(), IsEmpty());
+      }
+}
+
 TEST_F(NetFilterCount, AForeignFlushIsNoticedPutRightAndLosesNothingForTheMeter) {
   auto plan = plan_of(false, 101);
   plan.firewall.default_in = net::Verdict::kDrop;

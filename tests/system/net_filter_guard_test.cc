@@ -232,6 +232,17 @@ TEST_P(NetFilterGuard, ExtraPrefixesAreItsOwnAndNoMore) {
     EXPECT_TRUE(passes(good)) << good;
   for (const char* bad : {"192.0.2.7", "192.0.2.16", "203.0.114.0", "203.0.112.255", "2001:db8:77:4::", "2001:db8:76:ffff::1"})
     EXPECT_FALSE(passes(bad)) << bad;
+  // Narrower, wider, and with a neighbour, from the same beginning.
+  for (const std::vector<std::string>& prefixes : {std::vector<std::string>{"192.0.2.8/30", "2001:db8:77::/64"},
+                                                   {"192.0.2.8/31", "192.0.2.10/31", "2001:db8:77::/63"},
+                                                   {"192.0.2.0/24", "2001:db8:77::/48"}}) {
+    auto other = plan_;
+    for (const auto& each : prefixes) other.ports[0].allowed.push_back(prefix(each));
+    change(other);
+    EXPECT_THAT(check(), IsEmpty()) << prefixes[0];
+    EXPECT_TRUE(passes("192.0.2.8"));
+    EXPECT_TRUE(passes("2001:db8:77::"));
+  }
   change(plan_);
   EXPECT_FALSE(passes("192.0.2.8"));
   EXPECT_THAT(check(), IsEmpty());
