@@ -53,7 +53,7 @@ std::optional<IpAddress> gateway_to(const net::PortPlan& port, const Prefix& rou
 class Attacher {
  public:
   Attacher(const Host& host, const net::VpsPlan& plan, int netns_fd, Socket outside, Socket inside)
-      : host_(host), plan_(plan), netns_fd_(netns_fd), outside_(std::move(outside)), inside_(std::move(inside)), ipv6_(netns::has_ipv6(host)) {}
+      : host_(host), plan_(plan), netns_fd_(netns_fd), outside_(std::move(outside)), inside_(std::move(inside)) {}
 
   Result<std::vector<LimitReport>> attach() {
     for (const auto& port : plan_.ports) VPS_TRY_CTX(port.guest_link, make(port));
@@ -105,11 +105,8 @@ class Attacher {
       if (!there && VPS_TRY(find_link(inside_, port.guest_link))) return fail(Code::kExists, "the VPS has an interface {} already", port.guest_link);
     }
     // Not in the same batch: the kernel goes on behind a message that fails, and would set up somebody else's link of that name.
-    return outside_.run(finish_host_end(port, port_marker(host_, plan_.id), has_ipv6(port), reflects(plan_, port)));
+    return outside_.run(finish_host_end(port, port_marker(host_, plan_.id), has_ipv6(host_, port), reflects(plan_, port)));
   }
-
-  // A link of less has no IPv6 in the kernel.
-  [[nodiscard]] bool has_ipv6(const net::PortPlan& port) const { return ipv6_ && (port.mtu == 0 || port.mtu >= net::kLeastIpv6Mtu); }
 
   Result<int> bridge_of(const net::PortPlan& port) {
     auto known = indexes_.find(port.bridge);
@@ -134,7 +131,7 @@ class Attacher {
     int link = VPS_TRY(index_of(port.host_link));
     std::vector<Message> messages;
     for (Family family : {Family::kV4, Family::kV6})
-      if (family == Family::kV4 || has_ipv6(port)) messages.push_back(set_proxy_delay(link, port.host_link, family, 0));
+      if (family == Family::kV4 || has_ipv6(host_, port)) messages.push_back(set_proxy_delay(link, port.host_link, family, 0));
     for (const auto& route : port.routes)
       if (route.via && is_link_local(*route.via)) messages.push_back(add_address(link, port.host_link, {*route.via, 64}));
     std::size_t first_route = messages.size();
@@ -268,7 +265,6 @@ class Attacher {
   const net::VpsPlan& plan_;
   int netns_fd_;
   Socket outside_, inside_;
-  bool ipv6_;
   std::map<std::string, int> indexes_;
   std::vector<LimitReport> reports_;
   UndoStack undo_;

@@ -22,5 +22,6 @@ Result<bool> put_aside(const Host& host, Socket& socket, const std::string& id, 
 std::vector<IpAddress> proxied(const net::PortPlan& port);
 Result<> remove_proxies(Socket& socket, const net::PortPlan& port);
 bool has_ipv6(const Host& host);
+bool has_ipv6(const Host& host, const net::PortPlan& port);  // a link that is too small has none
 
 }  // namespace vps::netns

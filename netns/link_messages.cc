@@ -172,6 +172,10 @@ Message finish_host_end(const net::PortPlan& plan, std::string_view alias, bool 
   return message;
 }
 
+Message join_bridge(int link, std::string_view name, int bridge) {
+  return std::move(change_link(link, fmt::format("put {} on its bridge", name)).u32(IFLA_MASTER, static_cast<std::uint32_t>(bridge)));
+}
+
 Message set_reflection(int link, std::string_view name, bool on) {
   auto message = change_link(link, fmt::format("set the hairpin mode of {}", name));
   message.nest(IFLA_LINKINFO, [&](Message& info) {

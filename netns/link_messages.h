@@ -23,6 +23,7 @@ std::string macvlan_birth_name(const net::PortPlan& plan);
 // The second half of a host's end: what a creation takes no notice of. `ipv6`: this kernel has it.
 Message finish_host_end(const net::PortPlan& plan, std::string_view alias, bool ipv6, bool reflects);
 
+Message join_bridge(int link, std::string_view name, int bridge);
 Message set_reflection(int link, std::string_view name, bool on);  // hairpin mode of a bridge's port
 Message set_alias(int link, std::string_view name, std::string_view alias);
 Message set_up(int link, std::string_view name, bool up);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 
 #include "base/files.h"
 #include "netns/host_end.h"
@@ -62,6 +63,31 @@ Result<> set_reflection(const Host& host, const net::VpsPlan& plan) {
   return {};
 }
 
+Result<std::vector<std::string>> rejoin_bridge(const Host& host, const std::string& bridge, std::span<const net::VpsPlan> plans) {
+  auto socket = VPS_TRY(Socket::open());
+  const auto all = VPS_TRY(links(socket));
+  std::map<std::string_view, const Link*> by_name;
+  for (const auto& link : all) by_name[link.name] = &link;
+  auto master = by_name.find(bridge);
+  if (master == by_name.end()) return fail(Code::kNotFound, "there is no bridge {}", bridge);
+  std::vector<std::string> ids;
+  Result<> first;
+  for (const auto& plan : plans)
+    for (const auto& port : plan.ports) {
+      if (port.mode != net::Mode::kBridge || port.bridge != bridge) continue;
+      auto link = by_name.find(port.host_link);
+      if (link == by_name.end() || link->second->master == master->second->index || !is_ours(host, plan.id, port, *link->second)) continue;
+      Message messages[] = {join_bridge(link->second->index, port.host_link, master->second->index),
+                            finish_host_end(port, port_marker(host, plan.id), has_ipv6(host, port), reflects(plan, port)),
+                            set_up(link->second->index, port.host_link, true)};
+      auto done = socket.run(messages);
+      if (done) ids.push_back(plan.id);
+      else if (first && !gone(done.error())) first = std::unexpected(std::move(done).error().wrap(fmt::format("{} of {}", port.guest_link, plan.id)));
+    }
+  if (!first && ids.empty()) return std::unexpected(std::move(first).error());
+  return ids;
+}
+
 std::string port_marker(const Host& host, const std::string& id) { return marker(host, "port", id); }
 
 bool is_ours(const Host& host, const std::string& id, const net::PortPlan& port, const Link& link) {
@@ -107,6 +133,8 @@ Result<> remove_proxies(Socket& socket, const net::PortPlan& port) {
   }
   return {};
 }
+
+bool has_ipv6(const Host& host, const net::PortPlan& port) { return (port.mtu == 0 || port.mtu >= net::kLeastIpv6Mtu) && has_ipv6(host); }
 
 bool has_ipv6(const Host& host) { return path_exists(host.proc_root + "/sys/net/ipv6"); }
 

@@ -334,9 +334,27 @@ Result<> Networks::filter_bridges(const Definition& definition) {
 Result<> Networks::ensure(const Network& network) {
   auto changes = VPS_TRY(host_->ensure_network(compile_host_network(network, config_.network_links)));
   for (const auto& change : changes) log::info("network {}: {}", network.name, change);
-  std::scoped_lock lock(mutex_);
-  ensured_.insert(network.name);
+  {
+    std::scoped_lock lock(mutex_);
+    ensured_.insert(network.name);
+  }
+  if (network.mode == net::Mode::kBridge) rejoin(network);
   return {};
+}
+
+void Networks::rejoin(const Network& network) {
+  const auto bridge = net::bridge_name(config_.network_links, network.name);
+  std::vector<net::VpsPlan> on_it;
+  {
+    std::scoped_lock lock(mutex_);
+    for (const auto& [id, plan] : running_)
+      if (std::ranges::find(plan.ports, bridge, &net::PortPlan::bridge) != plan.ports.end()) on_it.push_back(plan);
+  }
+  if (on_it.empty()) return;
+  auto rejoined = host_->rejoin_bridge(bridge, on_it);
+  if (!rejoined) log::error("network {}: {}", network.name, rejoined.error().to_string());
+  else if (!rejoined->empty())
+    ledger_.append("network.repaired", "", fmt::format("somebody has taken ports off the bridge {}; they are on it again: those of vps {}", bridge, joined(*rejoined)));
 }
 
 netns::FilterState Networks::filter_state() const {

@@ -112,6 +112,7 @@ class Networks {
   Result<> check_uplinks(const Network& network, const netns::HostView& view) const;
   Result<> choose_subnets(Network& network, const netns::HostView& view) const;
   Result<> ensure(const Network& network);
+  void rejoin(const Network& network);  // what runs on its bridge
   Result<> put_filter();
   // kUnavailable: the guarantees of what runs on a network, and of `joining`, are more than its total.
   Result<> check_guarantees(const Network& network, const net::VpsPlan* joining) const;

@@ -148,6 +148,25 @@ TEST_F(NetworkTest, RefusesWhatAnotherHasByItsDefinition) {
   EXPECT_EQ(ctl({"firewall", "1", "forward", "udp", "7777", "80"}).err.find("udp port 7777"), std::string::npos);
 }
 
+// The next start on the network makes the bridge anew, and so does the next vpsd: what runs is on it again.
+TEST_F(NetworkTest, ABridgeThatSomebodyHasDeletedComesBackWithItsPorts) {
+  make_connected("101");
+  make_connected("102");
+  ctl({"firewall", "101", "forward", "tcp", "8080", "80"});
+  ASSERT_TRUE(NetworkScene::host({"ip", "link", "delete", "vbr-default"}));
+  ping("101", "10.200.0.1", 1);
+  make_connected("103");
+  for (const char* id : {"101", "102", "103"}) ping(id, "203.0.113.1");
+  ping("101", addresses("102").at(0));
+  EXPECT_THAT(ctl({"events"}).out, HasSubstr("those of vps 101, 102"));
+  ASSERT_TRUE(vpsd_->kill());
+  ASSERT_TRUE(NetworkScene::host({"ip", "link", "set", "v102.0", "nomaster"}));
+  restart_vpsd();
+  ping("102", "203.0.113.1");
+  // As its port was: frames of its own forward come back to it.
+  EXPECT_THAT(NetworkScene::host({"bridge", "-d", "link", "show", "dev", "v101.0"}).value_or(""), HasSubstr("hairpin on"));
+}
+
 TEST_F(NetworkTest, FirewallForwardsAndCountersLive) {
   make_connected("101");
   const auto mine = addresses("101");
