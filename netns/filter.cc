@@ -55,8 +55,7 @@ Contents of_id(const Contents& contents, std::string_view id) {
     for (auto at = elements.begin(); at != elements.end(); ++at) {
       if (parse_element_data(at->second.user_data).id != id) continue;
       mine[set].insert(*at);
-      auto end = std::next(at);  // of an interval; it names nobody itself
-      if (end != elements.end() && end->second.end) mine[set].insert(*end);
+      if (auto end = end_of(elements, at); end != elements.end()) mine[set].insert(*end);  // which names nobody itself
     }
   return mine;
 }

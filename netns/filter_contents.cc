@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 
 #include "netns/filter.h"
 
@@ -259,32 +260,32 @@ Contents common_contents(std::span<const net::NetworkPlan> networks, std::span<c
   return contents;
 }
 
-namespace {
-
-// What goes and comes together: an element, or the two ends of an interval. The key of the end, which stands behind its beginning; null: a
-// single element, or an interval up to the last address.
-const ElementKey* end_of(const Elements& elements, Elements::const_iterator begin, bool interval) {
+Elements::const_iterator end_of(const Elements& elements, Elements::const_iterator begin) {
   auto end = std::next(begin);
-  return interval && !begin->second.end && end != elements.end() && end->second.end ? &end->first : nullptr;
+  return !begin->second.end && end != elements.end() && end->second.end ? end : elements.end();
 }
 
-// Elements of `left` that `right` has not, or has with another end. The kernel refuses a beginning that stays and gets another end.
-void compare(const SetKey& set, const Elements& left, const Elements* right, Contents& only) {
-  const bool interval = find_set(set.first, set.second)->interval;
+namespace {
+
+// Whether `right` has the element at `at`, and the same end with it.
+bool is_in(const Elements& left, Elements::const_iterator at, const Elements& right) {
+  if (at->second.end) return false;  // one that has no beginning
+  auto found = right.find(at->first);
+  if (found == right.end() || !(found->second == at->second) || !same_limit(found->second, at->second)) return false;
+  auto end = end_of(left, at), other = end_of(right, found);
+  if (end == left.end() || other == right.end()) return end == left.end() && other == right.end();
+  return end->first == other->first;
+}
+
+// The two ends of an interval go and come together: the kernel refuses a beginning that stays and gets another end.
+void compare(const SetKey& set, const Elements& left, const Elements& right, Contents& only) {
   for (auto at = left.begin(); at != left.end(); ++at) {
-    const auto* end = end_of(left, at, interval);
-    bool same = false;
-    const bool stray = interval && at->second.end;  // no beginning before it
-    if (right != nullptr && !stray)
-      if (auto found = right->find(at->first); found != right->end()) {
-        const auto* other = end_of(*right, found, interval);
-        same = found->second == at->second && same_limit(found->second, at->second) && (end == nullptr ? other == nullptr : other != nullptr && *end == *other);
-      }
-    if (!same) {
+    auto end = end_of(left, at);
+    if (!is_in(left, at, right)) {
       only[set].insert(*at);
-      if (end != nullptr) only[set].insert(*std::next(at));
+      if (end != left.end()) only[set].insert(*end);
     }
-    if (end != nullptr) ++at;
+    if (end != left.end()) at = end;
   }
 }
 
@@ -294,7 +295,8 @@ Difference difference(const Contents& before, const Contents& after) {
   Difference result;
   auto of = [](const Contents& contents, const SetKey& set) {
     auto found = contents.find(set);
-    return found == contents.end() ? nullptr : &found->second;
+    static const Elements kNone;
+    return std::cref(found == contents.end() ? kNone : found->second);
   };
   for (const auto& [set, elements] : before) compare(set, elements, of(after, set), result.gone);
   for (const auto& [set, elements] : after) compare(set, elements, of(before, set), result.fresh);

@@ -70,6 +70,10 @@ std::string firewall_chain_name(net::Direction direction, std::string_view id);
 std::string rule_note(std::uint32_t number);
 std::optional<std::uint32_t> rule_number(std::string_view user_data);
 
+// The end of the interval that begins at `begin`, which stands behind it; elements.end(): a single element, or an interval up to the last
+// address.
+Elements::const_iterator end_of(const Elements& elements, Elements::const_iterator begin);
+
 // What has to go and what has to come so that `before` becomes `after`. Counters are not compared; what differs in data, target or
 // limit goes and comes.
 struct Difference {

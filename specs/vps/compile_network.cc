@@ -62,6 +62,17 @@ void add_addresses(const NetworkInput& input, const Interface& interface, net::P
   port.routed.insert(port.routed.end(), interface.routed.begin(), interface.routed.end());
 }
 
+std::optional<IpAddress> gateway_for(const Network& network, const net::PortPlan& port, Family family) {
+  for (const auto& address : port.addresses) {
+    if (address.family() != family) continue;
+    if (network.mode == net::Mode::kRouted) return routed_gateway(family);
+    const auto* subnet = subnet_of(network, address.address);
+    if (subnet == nullptr) continue;
+    if (auto gateway = subnet_gateway(network, *subnet)) return gateway;
+  }
+  return {};
+}
+
 // The default route of each family stands on the first interface that can have it.
 void add_default_routes(const Network& network, net::PortPlan& port, std::array<bool, 2>& taken) {
   for (std::size_t i = 0; i < kFamilies.size(); ++i) {
@@ -69,12 +80,7 @@ void add_default_routes(const Network& network, net::PortPlan& port, std::array<
     if (taken[i]) continue;
     net::Route route;
     route.destination.address.family = family;
-    for (const auto& address : port.addresses) {
-      if (address.family() != family || route.via) continue;
-      const auto* subnet = subnet_of(network, address.address);
-      if (network.mode == net::Mode::kRouted) route.via = routed_gateway(family);
-      else if (subnet != nullptr) route.via = subnet_gateway(network, *subnet);
-    }
+    route.via = gateway_for(network, port, family);
     if (!route.via) continue;
     route.on_link = network.mode == net::Mode::kRouted;
     taken[i] = true;
