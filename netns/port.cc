@@ -63,14 +63,13 @@ Result<> set_reflection(const Host& host, const net::VpsPlan& plan) {
   return {};
 }
 
-Result<std::vector<std::string>> rejoin_bridge(const Host& host, const std::string& bridge, std::span<const net::VpsPlan> plans) {
+Result<> rejoin_bridge(const Host& host, const std::string& bridge, std::span<const net::VpsPlan> plans, std::set<std::string>* rejoined) {
   auto socket = VPS_TRY(Socket::open());
   const auto all = VPS_TRY(links(socket));
   std::map<std::string_view, const Link*> by_name;
   for (const auto& link : all) by_name[link.name] = &link;
   auto master = by_name.find(bridge);
   if (master == by_name.end()) return fail(Code::kNotFound, "there is no bridge {}", bridge);
-  std::vector<std::string> ids;
   Result<> first;
   for (const auto& plan : plans)
     for (const auto& port : plan.ports) {
@@ -81,11 +80,10 @@ Result<std::vector<std::string>> rejoin_bridge(const Host& host, const std::stri
                             finish_host_end(port, port_marker(host, plan.id), has_ipv6(host, port), reflects(plan, port)),
                             set_up(link->second->index, port.host_link, true)};
       auto done = socket.run(messages);
-      if (done) ids.push_back(plan.id);
+      if (done) rejoined->insert(plan.id);
       else if (first && !gone(done.error())) first = std::unexpected(std::move(done).error().wrap(fmt::format("{} of {}", port.guest_link, plan.id)));
     }
-  if (!first && ids.empty()) return std::unexpected(std::move(first).error());
-  return ids;
+  return first;
 }
 
 std::string port_marker(const Host& host, const std::string& id) { return marker(host, "port", id); }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -50,8 +51,8 @@ Result<std::vector<LimitReport>> report_rates(const Host& host, const net::VpsPl
 Result<> set_reflection(const Host& host, const net::VpsPlan& plan);
 
 // Ports of the running VPSes `plans` that are not on their bridge any more, since somebody has deleted it and it was made anew (or has
-// taken them out), are put on it again. Ids of those that were.
-Result<std::vector<std::string>> rejoin_bridge(const Host& host, const std::string& bridge, std::span<const net::VpsPlan> plans);
+// taken them out), are put on it again. `rejoined`: the ids of those that were. One that fails does not keep the others; the first error.
+Result<> rejoin_bridge(const Host& host, const std::string& bridge, std::span<const net::VpsPlan> plans, std::set<std::string>* rejoined);
 
 // Devices that were lent to VPSes whose namespace has died: the kernel has put them back under another name. Finds them by their
 // marker or permanent MAC, restores name, MAC, MTU, addresses and whether they were up. Says what it restored. Devices of living

@@ -52,8 +52,8 @@ class KernelNetworkHost final : public NetworkHost {
 
   Result<> release_ports(const net::VpsPlan& plan) override { return netns::release_ports(host_, plan); }
   Result<> detach_ports(const net::VpsPlan& plan) override { return netns::detach_ports(host_, plan); }
-  Result<std::vector<std::string>> rejoin_bridge(const std::string& bridge, const std::vector<net::VpsPlan>& running) override {
-    return netns::rejoin_bridge(host_, bridge, running);
+  Result<> rejoin_bridge(const std::string& bridge, const std::vector<net::VpsPlan>& running, std::set<std::string>* rejoined) override {
+    return netns::rejoin_bridge(host_, bridge, running, rejoined);
   }
   Result<> set_reflection(const net::VpsPlan& plan) override { return netns::set_reflection(host_, plan); }
   Result<std::vector<netns::LimitReport>> set_rates(const net::VpsPlan& plan) override { return netns::set_rates(host_, plan); }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -49,7 +50,7 @@ class NetworkHost {
 
   virtual Result<> release_ports(const net::VpsPlan& plan) = 0;
   virtual Result<> detach_ports(const net::VpsPlan& plan) = 0;
-  virtual Result<std::vector<std::string>> rejoin_bridge(const std::string& bridge, const std::vector<net::VpsPlan>& running) = 0;
+  virtual Result<> rejoin_bridge(const std::string& bridge, const std::vector<net::VpsPlan>& running, std::set<std::string>* rejoined) = 0;
   virtual Result<> set_reflection(const net::VpsPlan& plan) = 0;
   virtual Result<std::vector<netns::LimitReport>> set_rates(const net::VpsPlan& plan) = 0;
   virtual Result<std::vector<netns::LimitReport>> report_rates(const net::VpsPlan& plan) = 0;

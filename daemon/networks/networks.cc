@@ -1,5 +1,6 @@
 #include "daemon/networks/networks.h"
 
+#include <fmt/ranges.h>
 #include <net/if.h>
 
 #include <algorithm>
@@ -351,10 +352,10 @@ void Networks::rejoin(const Network& network) {
       if (std::ranges::find(plan.ports, bridge, &net::PortPlan::bridge) != plan.ports.end()) on_it.push_back(plan);
   }
   if (on_it.empty()) return;
-  auto rejoined = host_->rejoin_bridge(bridge, on_it);
-  if (!rejoined) log::error("network {}: {}", network.name, rejoined.error().to_string());
-  else if (!rejoined->empty())
-    ledger_.append("network.repaired", "", fmt::format("somebody has taken ports off the bridge {}; they are on it again: those of vps {}", bridge, joined(*rejoined)));
+  std::set<std::string> rejoined;
+  if (auto done = host_->rejoin_bridge(bridge, on_it, &rejoined); !done) log::error("network {}: {}", network.name, done.error().to_string());
+  if (!rejoined.empty())
+    ledger_.append("network.repaired", "", fmt::format("somebody has taken ports off the bridge {}; they are on it again: those of vps {}", bridge, fmt::join(rejoined, ", ")));
 }
 
 netns::FilterState Networks::filter_state() const {
